@@ -1,0 +1,26 @@
+//! Every decision of the orchestrator, as pure values and functions.
+//!
+//! Nothing in here waits, reads a file, asks a clock or draws a random number: facts, the time and ids
+//! come in as arguments, and what is to be done goes out as values. That is what makes each rule
+//! testable on its own, and a deployment replayable from its journal.
+//!
+//! Read in this order: [`names`], [`diagnostic`], [`yaml`], [`catalog`] and [`values`] (what a customer
+//! wants), [`graph`] (in which order), [`impact`] and [`plan`] (what a push touches), [`application`] and
+//! [`gate`] (what Argo CD shows, and what that proves), [`deployment`] (the state machine),
+//! [`event`] (how a request arrives).
+
+pub mod application;
+pub mod catalog;
+pub mod deployment;
+pub mod diagnostic;
+pub mod drawing;
+pub mod event;
+pub mod gate;
+pub mod graph;
+pub mod impact;
+pub mod names;
+pub mod plan;
+pub mod predict;
+pub mod schema;
+pub mod values;
+pub mod yaml;

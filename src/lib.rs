@@ -1,0 +1,6 @@
+//! Deploys many services in dependency order through Argo CD.
+
+pub mod domain;
+pub mod ports;
+pub mod adapters;
+pub mod store;

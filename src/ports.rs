@@ -1,0 +1,150 @@
+//! What the decisions need of the world: small traits in our own words.
+//!
+//! Each has a real implementation and one for tests; nothing else is a trait.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use crate::domain::application::{Application, ApplicationSpec};
+use crate::domain::names::{AppName, RequestId, Revision, SourceName};
+
+/// The Applications of an Argo CD.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// Makes sure that these Applications exist as given, without starting a sync. Idempotent.
+    async fn ensure(&self, applications: &[ApplicationSpec]) -> Result<(), ClusterError>;
+
+    /// Reads one Application; none where it does not exist.
+    async fn application(&self, name: &AppName) -> Result<Option<Application>, ClusterError>;
+
+    /// Requests a sync of a commit.
+    ///
+    /// Idempotent in `request`: an Application that carries it already is left alone. An Application with
+    /// another operation pending or running is left alone too, and answers [`ClusterError::Busy`].
+    async fn sync(&self, request: &SyncRequest) -> Result<(), ClusterError>;
+
+    /// Asks for a fresh comparison. Returns once it is asked for, not once it is done.
+    async fn refresh(&self, name: &AppName) -> Result<(), ClusterError>;
+
+    /// Stops the running operation if it is the given one; does nothing otherwise.
+    async fn terminate(&self, name: &AppName, request: &RequestId) -> Result<(), ClusterError>;
+
+    /// Names of Applications as they change. A receiver that lags must read the Applications again: what is
+    /// sent says only that there is something to read.
+    fn changes(&self) -> broadcast::Receiver<AppName>;
+}
+
+/// A sync to request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncRequest {
+    /// Which Application.
+    pub app: AppName,
+    /// Our id for it.
+    pub request: RequestId,
+    /// The commit to pin and sync.
+    pub revision: Revision,
+    /// Why, for people who look at the operation.
+    pub reason: String,
+    /// The fencing token of the worker that asks.
+    pub epoch: u64,
+}
+
+/// Why the cluster did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterError {
+    /// It cannot be reached, or answered with something that may pass.
+    #[error("the cluster cannot be reached: {0}")]
+    Unavailable(String),
+    /// Another operation is pending or running on it.
+    #[error("another operation is running on {0}")]
+    Busy(AppName),
+    /// There is no such Application.
+    #[error("there is no Application {0}")]
+    Missing(AppName),
+    /// It never will, for the reason given.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The repositories that values and charts come from.
+#[async_trait]
+pub trait ValuesSource: Send + Sync {
+    /// Brings the repository up to date: afterwards all commits of its refs can be read.
+    async fn fetch(&self, source: &SourceName) -> Result<(), SourceError>;
+
+    /// The commit that a full ref name (`refs/heads/main`) points at, as of the last fetch.
+    async fn head(&self, source: &SourceName, reference: &str) -> Result<Option<Revision>, SourceError>;
+
+    /// Whether the commit is there.
+    async fn contains(&self, source: &SourceName, revision: &Revision) -> Result<bool, SourceError>;
+
+    /// Whether `ancestor` is an ancestor of (or equal to) `descendant`.
+    async fn is_ancestor(
+        &self,
+        source: &SourceName,
+        ancestor: &Revision,
+        descendant: &Revision,
+    ) -> Result<bool, SourceError>;
+
+    /// Paths that differ between two commits; all paths of the second where there is no first.
+    async fn changed(
+        &self,
+        source: &SourceName,
+        from: Option<&Revision>,
+        to: &Revision,
+    ) -> Result<Vec<String>, SourceError>;
+
+    /// All regular files below a folder at a commit (or the one file of that path): path to content id (git's
+    /// blob id). Symbolic links are listed with the id of the link itself.
+    async fn list(
+        &self,
+        source: &SourceName,
+        revision: &Revision,
+        folder: &str,
+    ) -> Result<BTreeMap<String, String>, SourceError>;
+
+    /// The content of a regular file at a commit; none where there is no such file.
+    async fn read(
+        &self,
+        source: &SourceName,
+        revision: &Revision,
+        path: &str,
+        max_bytes: u64,
+    ) -> Result<Option<Vec<u8>>, SourceError>;
+}
+
+/// Why a repository did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// It cannot be reached, or took too long. May pass.
+    #[error("repository {source_name} cannot be read: {reason}")]
+    Unavailable {
+        /// Which.
+        source_name: SourceName,
+        /// Why, without credentials.
+        reason: String,
+    },
+    /// The commit is not in it.
+    #[error("repository {source_name} has no commit {revision}")]
+    MissingRevision {
+        /// Which repository.
+        source_name: SourceName,
+        /// Which commit.
+        revision: Revision,
+    },
+    /// A file is larger than allowed.
+    #[error("{path} has {bytes} bytes; at most {limit} are read")]
+    TooLarge {
+        /// Which file.
+        path: String,
+        /// How large it is.
+        bytes: u64,
+        /// How large it may be.
+        limit: u64,
+    },
+    /// The repository is not configured, or its configuration is refused.
+    #[error("{0}")]
+    Refused(String),
+}
