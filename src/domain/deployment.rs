@@ -1,1 +1,264 @@
-//! Not written yet.
+//! One deployment: a state machine over its services.
+//!
+//! [`step`] takes the deployment, one [`Input`] and the time; it changes the state and returns what is to be
+//! done ([`Effect`]) and what moved ([`Transition`]). It waits for nothing and asks nobody. Inputs that moved
+//! something are journalled; replaying a journal gives the same state.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::application::Application;
+use super::names::{AppName, DeploymentId, EventId, RequestId, Revision};
+use super::plan::{Baseline, Plan};
+
+mod state;
+
+pub use state::{
+    Attempt, Checking, Ending, Keep, Refresh, Retreat, Run, ServiceState, Skip, State,
+};
+
+/// One run for one customer and environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// What never changes after it was made.
+    pub brief: Brief,
+    /// What does.
+    pub progress: Progress,
+}
+
+/// What of a deployment never changes: what it is to do and by which rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brief {
+    /// Its id.
+    pub id: DeploymentId,
+    /// The event that asked for it.
+    pub event: EventId,
+    /// Who asked: the pusher, or a person's name.
+    pub requested_by: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What it does.
+    pub plan: Plan,
+    /// The rules that it follows.
+    pub policy: Policy,
+}
+
+/// What of a deployment changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Where it stands.
+    pub state: State,
+    /// Where each change of the plan stands, in the plan's order.
+    pub services: Vec<ServiceState>,
+    /// Which of the changes had a sync of ours requested, so that a rollback must take them back.
+    pub advanced: Vec<bool>,
+    /// How many inputs moved something.
+    pub version: u64,
+    /// When it was started.
+    pub started_at: Option<Timestamp>,
+}
+
+/// The rules of a deployment, from the configuration at the time it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// What a failed service means for the rest.
+    pub on_failure: OnFailure,
+    /// Whether somebody has to approve the plan.
+    pub needs_approval: bool,
+    /// How many services may be between the request for their sync and their verdict at once.
+    pub max_in_flight: u32,
+    /// Failed attempts until a service counts as failed, where its own values say nothing.
+    pub rollback_threshold: u32,
+    /// How often a failed attempt is repeated at most, whatever the threshold.
+    pub max_retries: u32,
+    /// Pause before the next attempt.
+    pub retry_delay: SignedDuration,
+    /// From the request for a sync until an attempt without a verdict counts as failed.
+    pub health_timeout: SignedDuration,
+    /// How long Degraded must last until an attempt counts as failed.
+    pub degraded_grace: SignedDuration,
+    /// How long Healthy must hold until it counts.
+    pub stabilisation: SignedDuration,
+    /// From the end of an operation until a fresh comparison is asked for (Argo CD's clock has whole seconds).
+    pub refresh_pause: SignedDuration,
+}
+
+/// What a failed service means for the rest of the deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// Everything that this deployment advanced is taken back, dependants first.
+    #[default]
+    Rollback,
+    /// Nothing new is started; all stays as it is.
+    Stop,
+    /// What does not depend on it goes on.
+    Continue,
+}
+
+/// What can happen to a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "kebab-case")]
+pub enum Input {
+    /// Its turn has come: no other deployment of the customer and environment is active.
+    Start,
+    /// An Application was read.
+    Observed {
+        /// Which change of the plan.
+        change: u32,
+        /// What was read; none where it does not exist.
+        application: Option<Box<Application>>,
+    },
+    /// Time passed.
+    Timer,
+    /// The cluster will never do what was asked for.
+    Refused {
+        /// Which change of the plan.
+        change: u32,
+        /// Which request.
+        request: RequestId,
+        /// Why.
+        reason: String,
+    },
+    /// A newer commit of the same customer and environment waits.
+    Superseded {
+        /// Its deployment.
+        by: DeploymentId,
+    },
+    /// A person (or a program for one) wants something.
+    Command {
+        /// Who.
+        by: String,
+        /// What.
+        command: Command,
+    },
+}
+
+/// What people can ask of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Agree to the plan with this hash.
+    Approve {
+        /// The hash that was looked at; none to agree to whatever the plan is.
+        plan: Option<String>,
+    },
+    /// Refuse the plan.
+    Reject {
+        /// Why.
+        reason: String,
+    },
+    /// Start nothing new.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Stop and leave everything as it is.
+    Abort {
+        /// Why.
+        reason: String,
+    },
+    /// Try a failed service again, or all failed ones.
+    Retry {
+        /// Which; none for all.
+        service: Option<String>,
+    },
+    /// Do without a service: those that wait for it go on.
+    Skip {
+        /// Which.
+        service: String,
+    },
+    /// Take back what was advanced.
+    Rollback {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What is to be done, after the state was saved. Each may be done again after a crash: the cluster recognises
+/// a request by its id, and a refresh or a termination twice changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "kebab-case")]
+pub enum Effect {
+    /// Request a sync.
+    Sync {
+        /// Which change of the plan.
+        change: u32,
+        /// Its Application.
+        app: AppName,
+        /// Our id for the request.
+        request: RequestId,
+        /// The commit.
+        revision: Revision,
+        /// Why, for people who look at the operation.
+        reason: String,
+    },
+    /// Ask for a fresh comparison.
+    Refresh {
+        /// Which change of the plan.
+        change: u32,
+        /// Its Application.
+        app: AppName,
+    },
+    /// Stop an operation of ours.
+    Terminate {
+        /// Which change of the plan.
+        change: u32,
+        /// Its Application.
+        app: AppName,
+        /// Which operation.
+        request: RequestId,
+    },
+    /// Remember that a service runs healthily: its baseline from now on. Done in the same transaction.
+    Remember {
+        /// The service's name, or `base`.
+        service: String,
+        /// What it runs.
+        baseline: Baseline,
+        /// How many healthy revisions to keep.
+        keep: u32,
+    },
+    /// Remember that a service failed with this content. Done in the same transaction.
+    Quarantine {
+        /// The service's name, or `base`.
+        service: String,
+        /// The content.
+        fingerprint: String,
+        /// Why it failed.
+        reason: String,
+    },
+}
+
+/// Something that moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// The service's name, or `base`; none for the deployment as a whole.
+    pub service: Option<String>,
+    /// The state before.
+    pub from: String,
+    /// The state now.
+    pub to: String,
+    /// Why.
+    pub cause: String,
+}
+
+/// What one input led to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Step {
+    /// What moved, in order. Empty where nothing did: then the state is what it was, and nothing need be saved.
+    pub transitions: Vec<Transition>,
+    /// What is to be done.
+    pub effects: Vec<Effect>,
+}
+
+/// One line of a deployment's journal: an input that moved something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Position, from 1 without gaps.
+    pub seq: u64,
+    /// When the input was taken.
+    pub at: Timestamp,
+    /// The input.
+    pub input: Input,
+    /// What moved.
+    pub transitions: Vec<Transition>,
+}
