@@ -8,10 +8,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::application::Application;
+use super::diagnostic::Diagnostic;
 use super::names::{AppName, DeploymentId, EventId, RequestId, Revision};
 use super::plan::{Baseline, Plan};
 
+mod backward;
+mod forward;
+mod machine;
+mod observe;
 mod state;
+mod why;
+
+use machine::Stepper;
+use state::later;
+pub use why::Blocker;
 
 pub use state::{
     Attempt, Checking, Ending, Keep, Refresh, Retreat, Run, ServiceState, Skip, State,
@@ -50,8 +60,9 @@ pub struct Progress {
     pub state: State,
     /// Where each change of the plan stands, in the plan's order.
     pub services: Vec<ServiceState>,
-    /// Which of the changes had a sync of ours requested, so that a rollback must take them back.
-    pub advanced: Vec<bool>,
+    /// How many syncs of each change were requested. What was requested at all is what a rollback takes back,
+    /// and the number makes each request's id unique.
+    pub requests: Vec<u32>,
     /// How many inputs moved something.
     pub version: u64,
     /// When it was started.
@@ -261,4 +272,185 @@ pub struct JournalEntry {
     pub input: Input,
     /// What moved.
     pub transitions: Vec<Transition>,
+}
+
+/// Takes one input at the given time.
+///
+/// A finished deployment never moves. Whoever calls saves the state and the effects in one transaction before
+/// any effect is performed.
+pub fn step(deployment: &mut Deployment, input: Input, now: Timestamp) -> Step {
+    Stepper::new(&deployment.brief, &mut deployment.progress, now).run(input)
+}
+
+/// The state that a journal leads to.
+///
+/// Replaying the journal of a deployment from its brief gives the state that was saved with its last entry.
+pub fn replay(brief: Brief, journal: &[JournalEntry]) -> Deployment {
+    let mut deployment = Deployment::new(brief);
+    for entry in journal {
+        step(&mut deployment, entry.input.clone(), entry.at);
+    }
+    deployment
+}
+
+impl Deployment {
+    /// A deployment that waits for its turn.
+    pub fn new(brief: Brief) -> Self {
+        let count = brief.plan.changes.len();
+        let waiting = ServiceState::Waiting { since: brief.created_at };
+        let progress = Progress {
+            state: State::Queued,
+            services: vec![waiting; count],
+            requests: vec![0; count],
+            version: 0,
+            started_at: None,
+        };
+        Self { brief, progress }
+    }
+
+    /// A deployment that ended before it began, because its input was wrong.
+    pub fn rejected(brief: Brief, reason: String, diagnostics: Vec<Diagnostic>) -> Self {
+        let at = brief.created_at;
+        let mut deployment = Self::new(brief);
+        deployment.progress.state = State::Rejected { at, reason, diagnostics };
+        deployment
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &DeploymentId {
+        &self.brief.id
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> &State {
+        &self.progress.state
+    }
+
+    /// The changes of its plan with where each stands, in the plan's order.
+    pub fn services(&self) -> impl Iterator<Item = (&super::plan::Change, &ServiceState)> {
+        self.brief.plan.changes.iter().zip(&self.progress.services)
+    }
+
+    /// Whether a person's command makes sense now.
+    ///
+    /// # Errors
+    /// Why it does not, for that person.
+    pub fn accepts(&self, command: &Command) -> Result<(), String> {
+        self.brief.accepts(&self.progress, command)
+    }
+
+    /// Whether an effect that was not performed yet is still wanted: a request that was given up must not
+    /// reach the cluster late.
+    pub fn wants(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Sync { change, request, .. } => {
+                self.attempt(*change).is_some_and(|attempt| &attempt.request == request)
+            }
+            // Stopping what was given up stays right, and so does remembering.
+            Effect::Terminate { .. } | Effect::Remember { .. } | Effect::Quarantine { .. } => true,
+            Effect::Refresh { .. } => !self.progress.state.is_finished(),
+        }
+    }
+
+    fn attempt(&self, change: u32) -> Option<&Attempt> {
+        match self.progress.services.get(change as usize)? {
+            ServiceState::Advancing(run) | ServiceState::Retreating(Retreat::Running(run)) => run.attempt(),
+            ServiceState::Waiting { .. }
+            | ServiceState::Checking(_)
+            | ServiceState::Healthy { .. }
+            | ServiceState::Unhealthy { .. }
+            | ServiceState::Failed { .. }
+            | ServiceState::Skipped { .. }
+            | ServiceState::Retreating(_)
+            | ServiceState::RolledBack { .. }
+            | ServiceState::RollbackFailed { .. }
+            | ServiceState::Kept { .. } => None,
+        }
+    }
+
+    /// The next moment after `now` at which an [`Input::Timer`] may move something.
+    pub fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
+        if !self.progress.state.is_active() {
+            return None;
+        }
+        self.progress.services.iter().filter_map(|state| self.wake_of(state, now)).min()
+    }
+
+    fn wake_of(&self, state: &ServiceState, now: Timestamp) -> Option<Timestamp> {
+        let policy = &self.brief.policy;
+        let due = |refresh: &Refresh, wanted: bool| wanted.then_some(refresh.due);
+        let moments: [Option<Timestamp>; 4] = match state {
+            ServiceState::Advancing(run) | ServiceState::Retreating(Retreat::Running(run)) => match run {
+                Run::Syncing { attempt, .. } => [Some(attempt.deadline), None, None, None],
+                Run::Verifying { attempt, refresh, healthy_since, degraded_since, doubt, .. } => [
+                    Some(attempt.deadline),
+                    due(refresh, doubt.wants_refresh()),
+                    healthy_since.map(|since| later(since, policy.stabilisation)),
+                    degraded_since.map(|since| later(since, policy.degraded_grace)),
+                ],
+                Run::Retrying { at, .. } => [Some(*at), None, None, None],
+            },
+            ServiceState::Checking(checking) => {
+                [Some(checking.deadline), due(&checking.refresh, checking.doubt.wants_refresh()), None, None]
+            }
+            ServiceState::Unhealthy { deadline, .. }
+            | ServiceState::Retreating(Retreat::Stopping { deadline, .. }) => [Some(*deadline), None, None, None],
+            ServiceState::Waiting { .. }
+            | ServiceState::Healthy { .. }
+            | ServiceState::Failed { .. }
+            | ServiceState::Skipped { .. }
+            | ServiceState::Retreating(Retreat::Waiting { .. })
+            | ServiceState::RolledBack { .. }
+            | ServiceState::RollbackFailed { .. }
+            | ServiceState::Kept { .. } => [None; 4],
+        };
+        moments.into_iter().flatten().filter(|moment| *moment > now).min()
+    }
+}
+
+impl Brief {
+    fn accepts(&self, progress: &Progress, command: &Command) -> Result<(), String> {
+        let word = progress.state.word();
+        let only = |fine: bool, when: &str| {
+            if fine { Ok(()) } else { Err(format!("the deployment is {word}; this needs one that is {when}")) }
+        };
+        let known = |service: &str| {
+            let names = || self.plan.changes.iter().map(super::plan::Change::name);
+            if names().any(|name| name == service) {
+                Ok(())
+            } else {
+                Err(format!("the deployment has no service {service:?}"))
+            }
+        };
+        let going = matches!(progress.state, State::Running | State::Paused { .. });
+        match command {
+            Command::Approve { plan } => {
+                only(matches!(progress.state, State::AwaitingApproval { .. }), "awaiting approval")?;
+                match plan {
+                    Some(hash) if !self.plan.hash.as_str().starts_with(hash.as_str()) || hash.len() < 8 => {
+                        Err(format!("the plan is {}, not {hash}: look at it again", self.plan.hash))
+                    }
+                    Some(_) | None => Ok(()),
+                }
+            }
+            Command::Reject { .. } => {
+                only(matches!(progress.state, State::AwaitingApproval { .. }), "awaiting approval")
+            }
+            Command::Pause => only(progress.state == State::Running, "running"),
+            Command::Resume => only(matches!(progress.state, State::Paused { .. }), "paused"),
+            Command::Abort { .. } => {
+                let stopping = matches!(progress.state, State::Stopping { .. });
+                only(!stopping && !progress.state.is_finished(), "not over and not stopping")
+            }
+            Command::Retry { service } => {
+                only(going, "running or paused (a finished one is repeated by a new deployment)")?;
+                service.as_deref().map_or(Ok(()), known)
+            }
+            Command::Skip { service } => {
+                only(going, "running or paused")?;
+                known(service)
+            }
+            Command::Rollback { .. } => only(going, "running or paused"),
+        }
+    }
 }

@@ -60,9 +60,10 @@ pub fn progress(app: &Application, request: &RequestId, revision: &Revision, kno
     }
     match &app.requested {
         Some(requested) if requested.request.as_ref() == Some(request) => Progress::Open(SyncSeen::Pending),
+        // Ours was there, and what is there now is not ours: it ended unseen, or was overwritten.
+        Some(_) | None if known => Progress::Lost,
         Some(_) => Progress::Open(SyncSeen::OtherOperation),
         None if app.is_busy() => Progress::Open(SyncSeen::OtherOperation),
-        None if known => Progress::Lost,
         None => Progress::Open(SyncSeen::Nothing),
     }
 }
@@ -121,6 +122,45 @@ pub enum Doubt {
     Stabilising,
     /// The Application does not exist.
     Missing,
+}
+
+impl SyncSeen {
+    /// Whether it proves that our request reached the Application.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::Nothing | Self::OtherOperation => false,
+            Self::Pending | Self::Running | Self::Retrying | Self::WindowClosed | Self::Terminating => true,
+        }
+    }
+}
+
+impl std::fmt::Display for SyncSeen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "the request has not reached its Application",
+            Self::Pending => "Argo CD has not picked the request up",
+            Self::Running => "its sync is running",
+            Self::Retrying => "its sync failed, and Argo CD retries it",
+            Self::WindowClosed => "a sync window is closed",
+            Self::OtherOperation => "somebody else's operation is running on it",
+            Self::Terminating => "its sync is being stopped",
+        })
+    }
+}
+
+impl Doubt {
+    /// Whether a fresh comparison could settle it. Health moves without one.
+    pub fn wants_refresh(&self) -> bool {
+        match self {
+            Self::Unread
+            | Self::Stale
+            | Self::OldSpec
+            | Self::OtherRevision
+            | Self::OutOfSync
+            | Self::NotCompared { .. } => true,
+            Self::OtherOperation | Self::Health { .. } | Self::Stabilising | Self::Missing => false,
+        }
+    }
 }
 
 impl std::fmt::Display for Doubt {

@@ -286,6 +286,62 @@ impl ServiceState {
         }
     }
 
+    /// Whether those that wait for it may go on.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Healthy { .. } | Self::Skipped { reason: Skip::Person { .. } | Skip::Untouched, .. } => true,
+            Self::Waiting { .. }
+            | Self::Checking(_)
+            | Self::Advancing(_)
+            | Self::Unhealthy { .. }
+            | Self::Failed { .. }
+            | Self::Skipped {
+                reason: Skip::Quarantined { .. } | Skip::Blocked { .. } | Skip::Ended, ..
+            }
+            | Self::Retreating(_)
+            | Self::RolledBack { .. }
+            | Self::RollbackFailed { .. }
+            | Self::Kept { .. } => false,
+        }
+    }
+
+    /// Whether nothing more happens to it in this deployment, short of a person's command.
+    pub fn is_settled(&self) -> bool {
+        match self {
+            Self::Healthy { .. }
+            | Self::Failed { .. }
+            | Self::Skipped { .. }
+            | Self::RolledBack { .. }
+            | Self::RollbackFailed { .. }
+            | Self::Kept { .. } => true,
+            Self::Waiting { .. }
+            | Self::Checking(_)
+            | Self::Advancing(_)
+            | Self::Unhealthy { .. }
+            | Self::Retreating(_) => false,
+        }
+    }
+
+    /// Since when it has been as it is, where that is known.
+    pub fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Waiting { since }
+            | Self::Healthy { since }
+            | Self::Unhealthy { since, .. }
+            | Self::Retreating(Retreat::Waiting { since }) => Some(*since),
+            Self::Checking(checking) => Some(checking.asked_at),
+            Self::Advancing(run) | Self::Retreating(Retreat::Running(run)) => {
+                run.attempt().map(|attempt| attempt.requested_at)
+            }
+            Self::Failed { at, .. }
+            | Self::Skipped { at, .. }
+            | Self::RolledBack { at, .. }
+            | Self::RollbackFailed { at, .. }
+            | Self::Kept { at, .. } => Some(*at),
+            Self::Retreating(Retreat::Stopping { .. }) => None,
+        }
+    }
+
     /// Whether a sync of ours is on its way to a verdict, in either direction.
     pub fn in_flight(&self) -> bool {
         match self {
@@ -485,6 +541,8 @@ pub enum Keep {
     NoEarlierRevision,
     /// Its values say `rollback.enabled: false`.
     RollbackDisabled,
+    /// The deployment ended before its verdict.
+    NoVerdict,
 }
 
 impl std::fmt::Display for Keep {
@@ -492,6 +550,7 @@ impl std::fmt::Display for Keep {
         f.write_str(match self {
             Self::NoEarlierRevision => "no earlier healthy revision to go back to",
             Self::RollbackDisabled => "rollback is switched off for it",
+            Self::NoVerdict => "the deployment ended before its verdict",
         })
     }
 }
