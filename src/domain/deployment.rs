@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::application::Application;
 use super::diagnostic::Diagnostic;
-use super::names::{AppName, DeploymentId, EventId, RequestId, Revision};
+use super::names::{AppName, DeploymentId, EventId, Fingerprint, RequestId, Revision};
 use super::plan::{Baseline, Plan};
 
 mod backward;
@@ -47,6 +47,12 @@ pub struct Brief {
     pub requested_by: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Whether it is about all of the customer at its commit, so that a newer commit takes its place.
+    pub whole: bool,
+    /// Hash of all files that the customer's catalogue and charts come from, at the commit.
+    pub digest: Fingerprint,
+    /// The folder of its chart in the repository.
+    pub path: String,
     /// What it does.
     pub plan: Plan,
     /// The rules that it follows.

@@ -1,15 +1,17 @@
 //! What one deployment will do, in which order and why: decided once, shown, hashed, approved, then run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::catalog::{Order, RollbackPolicy};
-use super::impact::Reason;
+use super::catalog::{Catalog, Order, RollbackPolicy};
+use super::graph::Graph;
+use super::impact::{self, Reason};
 use super::names::{
-    AppName, BASE, CustomerId, Environment, Fingerprint, Namespace, Revision, ServiceName, SourceName, Wave,
+    AppName, BASE, CustomerId, Environment, Fingerprint, NameError, Namespace, Revision, ServiceName, SourceName,
+    Wave,
 };
 
 /// What one deployment will do.
@@ -64,8 +66,8 @@ pub struct Change {
     pub reasons: Vec<Reason>,
     /// Its own dependencies, as positions in [`Plan::changes`]; the shared part is one of them.
     pub requires: Vec<u32>,
-    /// Seconds of the longest path from its start to the end: among those that are ready, the longest goes first.
-    pub remaining_seconds: u64,
+    /// How long the path behind it is: among those that are ready, the highest goes first.
+    pub priority: u64,
     /// What it renders from.
     pub rendering: Rendering,
     /// Where it last ran healthily; what a rollback goes back to.
@@ -157,3 +159,309 @@ pub fn fingerprint(value: &impl Serialize) -> Fingerprint {
 
 /// The last healthy state of each service of a customer and environment, the shared part under `base`.
 pub type Baselines = BTreeMap<String, Baseline>;
+
+/// What failed before and was not asked for since: the service's name to the content and the reason.
+pub type Quarantined = BTreeMap<String, (Fingerprint, String)>;
+
+/// All that a plan is made from.
+#[derive(Debug, Clone)]
+pub struct Inputs<'a> {
+    /// What the customer wants at the commit.
+    pub catalog: &'a Catalog,
+    /// Its graph, without cycles.
+    pub graph: &'a Graph,
+    /// Hash of the chart's files other than the values.
+    pub chart: &'a Fingerprint,
+    /// What each service last ran healthily; for a rollback, what each is to go back to.
+    pub baselines: &'a Baselines,
+    /// The commits that the live Applications are pinned to, by the service's name, where known.
+    pub live: &'a BTreeMap<String, Revision>,
+    /// What failed before.
+    pub quarantined: &'a Quarantined,
+    /// The configured repository.
+    pub source: &'a SourceName,
+    /// The commit.
+    pub revision: &'a Revision,
+    /// What the plan is for.
+    pub purpose: Purpose,
+    /// In which sense the order is meant.
+    pub order: Order,
+    /// What was asked for.
+    pub selection: &'a Selection,
+    /// How long each service is expected to take, in the graph's order.
+    pub durations: &'a [SignedDuration],
+}
+
+/// Which services were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// Only these; none for all.
+    pub services: Option<BTreeSet<ServiceName>>,
+    /// Only those of this wave.
+    pub wave: Option<Wave>,
+    /// Also what did not change, and what failed with this very content before.
+    pub force: bool,
+}
+
+impl Selection {
+    fn is_narrow(&self) -> bool {
+        self.services.is_some() || self.wave.is_some()
+    }
+
+    fn takes(&self, service: &ServiceName, wave: Wave) -> bool {
+        self.services.as_ref().is_none_or(|services| services.contains(service))
+            && self.wave.is_none_or(|wanted| wanted == wave)
+    }
+}
+
+/// Decides what a deployment will do.
+///
+/// # Errors
+/// When the name of an Application would be longer than Kubernetes allows; reading the catalogue has found
+/// that before.
+pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, NameError> {
+    let Inputs { catalog, graph, .. } = inputs;
+    let turns = turns(graph, inputs.order);
+    let mut position = vec![0_u32; graph.len()];
+    for (turn, &node) in turns.iter().enumerate() {
+        position[node] = turn as u32 + 1;
+    }
+    let remaining = graph.priorities(inputs.order, inputs.durations);
+    let mut changes = vec![base(inputs, remaining.iter().max().copied().unwrap_or(0))?];
+    for &node in &turns {
+        let Some(service) = catalog.service(graph.name(node)) else { continue };
+        let wave = graph.wave(node);
+        let rendering = impact::rendering(catalog, service, wave, inputs.chart);
+        let previous = inputs.baselines.get(service.name.as_str()).cloned();
+        let (action, reasons) =
+            decide(inputs, service.name.as_str(), &rendering, previous.as_ref(), inputs.selection.takes(&service.name, wave));
+        let mut requires: Vec<u32> = graph.dependencies(node).map(|required| position[required]).collect();
+        requires.push(0);
+        requires.sort_unstable();
+        requires.dedup();
+        changes.push(Change {
+            app: AppName::of_service(&catalog.customer, &service.name)?,
+            service: Some(service.name.clone()),
+            wave: Some(wave),
+            action,
+            reasons,
+            requires,
+            priority: remaining[node],
+            rendering,
+            previous,
+            rollback: service.rollback.clone(),
+        });
+    }
+    if inputs.purpose == Purpose::Deploy {
+        gate_what_is_waited_for(&mut changes, inputs.order);
+    }
+    let known: BTreeSet<&str> = changes.iter().map(Change::name).collect();
+    let removed = inputs
+        .baselines
+        .keys()
+        .filter(|name| !known.contains(name.as_str()))
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    let plan = Plan {
+        customer: catalog.customer.clone(),
+        environment: catalog.environment.clone(),
+        namespace: catalog.namespace.clone(),
+        source: inputs.source.clone(),
+        revision: inputs.revision.clone(),
+        purpose: inputs.purpose,
+        order: inputs.order,
+        changes,
+        removed,
+        hash: fingerprint(&""),
+    };
+    let hash = plan.content_hash();
+    Ok(Plan { hash, ..plan })
+}
+
+/// The order of turns: topological, by waves where waves are the order.
+fn turns(graph: &Graph, order: Order) -> Vec<usize> {
+    let mut turns = graph.order().to_vec();
+    if order == Order::Waves {
+        // Stable, so the order of dependencies is kept inside each wave.
+        turns.sort_by_key(|&node| graph.wave(node));
+    }
+    turns
+}
+
+fn base(inputs: &Inputs<'_>, priority: u64) -> Result<Change, NameError> {
+    let rendering = impact::base_rendering(inputs.catalog, inputs.chart);
+    let previous = inputs.baselines.get(BASE).cloned();
+    let selected = !inputs.selection.is_narrow();
+    let (action, reasons) = decide(inputs, BASE, &rendering, previous.as_ref(), selected);
+    // What was never brought must be there before anything else, whatever was asked for.
+    let missing = previous.is_none() && inputs.purpose == Purpose::Deploy;
+    let (action, reasons) = if missing { (Action::Sync, vec![Reason::New]) } else { (action, reasons) };
+    Ok(Change {
+        app: AppName::of_base(&inputs.catalog.customer)?,
+        service: None,
+        wave: None,
+        action,
+        reasons,
+        requires: Vec::new(),
+        priority,
+        rendering,
+        previous,
+        rollback: RollbackPolicy::default(),
+    })
+}
+
+fn decide(
+    inputs: &Inputs<'_>,
+    name: &str,
+    rendering: &Rendering,
+    previous: Option<&Baseline>,
+    selected: bool,
+) -> (Action, Vec<Reason>) {
+    let asked = inputs.selection.force || inputs.selection.is_narrow();
+    match inputs.purpose {
+        Purpose::Check if selected => (Action::Gate, vec![Reason::Asked]),
+        Purpose::Rollback if selected && previous.is_some() => (Action::Sync, vec![Reason::Asked]),
+        Purpose::Deploy if selected => {
+            let mut reasons = impact::differences(previous, rendering, inputs.live.get(name));
+            if reasons.is_empty() && asked {
+                reasons.push(Reason::Asked);
+            }
+            if reasons.is_empty() {
+                return (Action::Leave, vec![Reason::Unchanged]);
+            }
+            let failed = inputs.quarantined.get(name).filter(|(content, _)| *content == rendering.fingerprint());
+            match failed {
+                Some((_, reason)) if !asked => (Action::Hold { reason: reason.clone() }, reasons),
+                Some(_) | None => (Action::Sync, reasons),
+            }
+        }
+        Purpose::Deploy | Purpose::Check | Purpose::Rollback => (Action::Leave, vec![Reason::Unchanged]),
+    }
+}
+
+/// Untouched services that something touched waits for are gated. One pass from the end to the start, since
+/// each change comes after all that it requires.
+fn gate_what_is_waited_for(changes: &mut [Change], order: Order) {
+    let last_synced = changes.iter().filter(|change| change.action == Action::Sync).filter_map(|c| c.wave).max();
+    let mut needed = vec![false; changes.len()];
+    for position in (0..changes.len()).rev() {
+        let synced = changes[position].action == Action::Sync;
+        let in_earlier_wave = order == Order::Waves && last_synced.is_some_and(|last| changes[position].wave < Some(last));
+        needed[position] |= in_earlier_wave;
+        if synced || needed[position] {
+            for &required in &changes[position].requires.clone() {
+                needed[required as usize] = true;
+            }
+        }
+        if needed[position] && changes[position].action == Action::Leave {
+            changes[position].action = Action::Gate;
+        }
+    }
+}
+
+impl Plan {
+    /// A hash of what would be done: the same input gives the same hash, whenever it is planned.
+    fn content_hash(&self) -> Fingerprint {
+        let changes: Vec<_> = self
+            .changes
+            .iter()
+            .map(|change| {
+                let previous = change.previous.as_ref().map(|previous| &previous.revision);
+                let fingerprint = change.rendering.fingerprint();
+                (change.name(), change.wave, &change.action, &change.requires, fingerprint, previous)
+            })
+            .collect();
+        fingerprint(&(
+            (&self.customer, &self.environment, &self.namespace),
+            (&self.source, &self.revision, self.purpose, self.order),
+            changes,
+            &self.removed,
+        ))
+    }
+
+    /// The changes that are synced.
+    pub fn touched(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.action == Action::Sync)
+    }
+
+    /// How many services there are; the shared part does not count.
+    pub fn service_count(&self) -> usize {
+        self.changes.iter().filter(|change| change.service.is_some()).count()
+    }
+
+    /// How many services are synced; the shared part does not count.
+    pub fn touched_count(&self) -> usize {
+        self.touched().filter(|change| change.service.is_some()).count()
+    }
+
+    /// Whether nothing would be done.
+    pub fn is_idle(&self) -> bool {
+        self.changes.iter().all(|change| change.action == Action::Leave)
+    }
+
+    /// The edges between services, as pairs of names: the dependant and what it depends on.
+    fn edges(&self) -> BTreeSet<(&str, &str)> {
+        let changes = &self.changes;
+        changes
+            .iter()
+            .flat_map(|change| {
+                let required = change.requires.iter().map(|&required| &changes[required as usize]);
+                required.filter(|required| required.service.is_some()).map(|required| (change.name(), required.name()))
+            })
+            .collect()
+    }
+
+    /// What is different from an earlier plan of the same customer and environment.
+    pub fn diff(&self, before: &Self) -> Diff {
+        let names = |plan: &Self| -> BTreeMap<String, Option<Wave>> {
+            plan.changes.iter().map(|change| (change.name().to_owned(), change.wave)).collect()
+        };
+        let (old, new) = (names(before), names(self));
+        let (old_edges, new_edges) = (before.edges(), self.edges());
+        let pairs = |edges: Vec<&(&str, &str)>| -> Vec<(String, String)> {
+            edges.into_iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect()
+        };
+        Diff {
+            added: new.keys().filter(|name| !old.contains_key(*name)).cloned().collect(),
+            removed: old.keys().filter(|name| !new.contains_key(*name)).cloned().collect(),
+            moved: new
+                .iter()
+                .filter_map(|(name, to)| {
+                    let from = old.get(name)?;
+                    (from != to).then(|| MovedWave { service: name.clone(), from: *from, to: *to })
+                })
+                .collect(),
+            new_edges: pairs(new_edges.difference(&old_edges).collect()),
+            removed_edges: pairs(old_edges.difference(&new_edges).collect()),
+            touched: self.touched().map(|change| change.name().to_owned()).collect(),
+        }
+    }
+}
+
+/// The difference between two plans.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Diff {
+    /// Services that are new.
+    pub added: Vec<String>,
+    /// Services that are gone.
+    pub removed: Vec<String>,
+    /// Services that change their wave.
+    pub moved: Vec<MovedWave>,
+    /// New edges: the dependant, and what it depends on.
+    pub new_edges: Vec<(String, String)>,
+    /// Edges that are gone.
+    pub removed_edges: Vec<(String, String)>,
+    /// What the newer plan syncs.
+    pub touched: Vec<String>,
+}
+
+/// A service that changes its wave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MovedWave {
+    /// Which.
+    pub service: String,
+    /// Its wave before.
+    pub from: Option<Wave>,
+    /// Its wave now.
+    pub to: Option<Wave>,
+}

@@ -14,8 +14,10 @@ impl Stepper<'_> {
             if self.is_to_be_taken_back(change) {
                 self.turn_back(change);
             } else if !self.progress.services[change].is_settled() {
-                let skipped = ServiceState::Skipped { at: self.now, reason: Skip::Ended };
-                self.set(change, skipped, "the deployment is being rolled back");
+                let untouched = self.changes()[change].action == Action::Leave;
+                let reason = if untouched { Skip::Untouched } else { Skip::Ended };
+                let cause = reason.to_string();
+                self.set(change, ServiceState::Skipped { at: self.now, reason }, cause);
             }
         }
     }

@@ -170,7 +170,7 @@ impl Stepper<'_> {
             .filter(|(change, _)| self.is_ready(&changes[*change], frontier))
             .collect();
         // The longest way to the end first; the plan's order among equals.
-        ready.sort_by_key(|(change, _)| (std::cmp::Reverse(changes[*change].remaining_seconds), *change));
+        ready.sort_by_key(|(change, _)| (std::cmp::Reverse(changes[*change].priority), *change));
         for (change, attempt) in ready {
             if slots == 0 {
                 break;

@@ -1,0 +1,472 @@
+//! The configuration: one YAML file, every setting with a default, unknown keys refused.
+//!
+//! Reading is pure; where the text and the environment come from is the caller's business.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::adapters::simulated::Script;
+use crate::domain::catalog::{Limits, Order};
+use crate::domain::deployment::{OnFailure, Policy};
+use crate::domain::event::KnownSource;
+use crate::domain::names::{CustomerId, Environment, SourceName};
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// Where the database, the git caches and the simulated cluster live. Default `orchestrator-data`.
+    pub data_dir: PathBuf,
+    /// The server of the custom trigger.
+    pub grpc: Grpc,
+    /// The repositories, and what their refs deploy.
+    pub sources: Vec<Source>,
+    /// How git is run.
+    pub git: GitSettings,
+    /// Where charts are found, for targets that do not say so themselves.
+    pub helm: Helm,
+    /// Order, gate, retry and rollback.
+    pub sync_wave: SyncWave,
+    /// What is expected of a customer's services.
+    pub microservices: Microservices,
+    /// Which deployments need an approval.
+    pub approval: Approval,
+    /// How large inputs may be.
+    pub limits: Limits,
+    /// The cluster.
+    pub cluster: Cluster,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "orchestrator-data".into(),
+            grpc: Grpc::default(),
+            sources: Vec::new(),
+            git: GitSettings::default(),
+            helm: Helm::default(),
+            sync_wave: SyncWave::default(),
+            microservices: Microservices::default(),
+            approval: Approval::default(),
+            limits: Limits::default(),
+            cluster: Cluster::default(),
+        }
+    }
+}
+
+/// The server of the custom trigger.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Grpc {
+    /// Address to listen on. Default `127.0.0.1:50051`; others need TLS or `allow-plaintext`, and tokens.
+    pub listen: SocketAddr,
+    /// Certificate and key; none for plaintext.
+    pub tls: Option<Tls>,
+    /// Whether plaintext is right although the address is not loopback (a mesh encrypts). Default false.
+    pub allow_plaintext: bool,
+    /// The largest message that is read. Default 8 MiB.
+    pub max_message: ByteSize,
+    /// How long one call may take. Default 10 s.
+    pub timeout: SignedDuration,
+    /// Calls that are worked on at once; more are refused. Default 256.
+    pub max_concurrent: usize,
+    /// Who may call. None means anybody, which only a loopback address may have.
+    pub tokens: Vec<Token>,
+}
+
+impl Default for Grpc {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            tls: None,
+            allow_plaintext: false,
+            max_message: ByteSize::mib(8),
+            timeout: SignedDuration::from_secs(10),
+            max_concurrent: 256,
+            tokens: Vec::new(),
+        }
+    }
+}
+
+/// Certificate and key, PEM files.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tls {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// A credential that a Sensor carries in its `spec`, and what it may touch.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Token {
+    /// A name for logs.
+    pub name: String,
+    /// The secret: as it is, or `${VARIABLE}` for one from the environment.
+    pub token: SecretString,
+    /// The sources that it may speak for; none for all.
+    #[serde(default)]
+    pub sources: Vec<SourceName>,
+    /// The customers that it may touch; none for all.
+    #[serde(default)]
+    pub customers: Vec<CustomerId>,
+}
+
+/// A repository.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Source {
+    /// Its name here.
+    pub name: SourceName,
+    /// Where git fetches it from: https or ssh; `file://` where `allow-file` says so.
+    pub url: String,
+    /// Its `owner/name` in pushes.
+    pub repository: String,
+    /// Whether a `file://` URL is right. Default false.
+    #[serde(default)]
+    pub allow_file: bool,
+    /// User name for https.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Password or token for https: as it is, or `${VARIABLE}`.
+    #[serde(default)]
+    pub password: Option<SecretString>,
+    /// Private key file for ssh.
+    #[serde(default)]
+    pub ssh_key: Option<PathBuf>,
+    /// What its refs deploy. A ref that is not here deploys nothing.
+    pub targets: Vec<Target>,
+}
+
+/// What one ref deploys.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Target {
+    /// The full ref, such as `refs/heads/main`.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The environment that it deploys.
+    pub environment: Environment,
+    /// The folder of the customers' charts; `helm.charts-path` where it is missing.
+    #[serde(default)]
+    pub charts_path: Option<String>,
+    /// The chart that they share; `helm.base-chart` where it is missing.
+    #[serde(default)]
+    pub base_chart: Option<String>,
+    /// The folder of the customers' Config-as-Code files; none where there are none.
+    #[serde(default)]
+    pub cac_path: Option<String>,
+    /// What the namespace must be, with `{customer}` and `{environment}`. Default `{customer}-{environment}`.
+    #[serde(default)]
+    pub namespace: Option<String>,
+}
+
+/// How git is run.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GitSettings {
+    /// How long one command may take. Default 60 s.
+    pub timeout: SignedDuration,
+    /// How much one command may print. Default 64 MiB.
+    pub max_output: ByteSize,
+}
+
+impl Default for GitSettings {
+    fn default() -> Self {
+        Self { timeout: SignedDuration::from_secs(60), max_output: ByteSize::mib(64) }
+    }
+}
+
+/// Where charts are found.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Helm {
+    /// The folder with a chart for each customer. Default `examples/helm-charts/customers`.
+    pub charts_path: String,
+    /// The chart that they share. Default `examples/helm-charts/base`.
+    pub base_chart: String,
+}
+
+impl Default for Helm {
+    fn default() -> Self {
+        Self {
+            charts_path: "examples/helm-charts/customers".into(),
+            base_chart: "examples/helm-charts/base".into(),
+        }
+    }
+}
+
+/// Order, gate, retry and rollback.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SyncWave {
+    /// Whether waves order services; false leaves only their dependencies. Default true.
+    pub enabled: bool,
+    /// How many waves there may be. Default 10.
+    pub max_waves: u32,
+    /// From the request for a sync until an attempt without a verdict counts as failed. Default 300 s.
+    pub health_check_timeout: SignedDuration,
+    /// Failed attempts of one service until it counts as failed. Default 3; its own values win.
+    pub rollback_threshold: u32,
+    /// What a failed service means for the rest. Default `rollback`.
+    pub on_failure: OnFailure,
+    /// Services under way at once. Default 20.
+    pub max_in_flight: u32,
+    /// How long Healthy must hold until it counts. Default 0 s.
+    pub stabilisation: SignedDuration,
+    /// How long Degraded must last until an attempt counts as failed. Default 30 s.
+    pub degraded_grace: SignedDuration,
+    /// From the end of a sync until a fresh comparison is asked for. Default 1 s, because Argo CD's clock has
+    /// whole seconds.
+    pub refresh_pause: SignedDuration,
+    /// Retries.
+    pub dependency_resolution: DependencyResolution,
+}
+
+impl Default for SyncWave {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_waves: 10,
+            health_check_timeout: SignedDuration::from_secs(300),
+            rollback_threshold: 3,
+            on_failure: OnFailure::Rollback,
+            max_in_flight: 20,
+            stabilisation: SignedDuration::ZERO,
+            degraded_grace: SignedDuration::from_secs(30),
+            refresh_pause: SignedDuration::from_secs(1),
+            dependency_resolution: DependencyResolution::default(),
+        }
+    }
+}
+
+/// Retries.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DependencyResolution {
+    /// How the order is found; there is one way.
+    pub algorithm: Algorithm,
+    /// How often a failed attempt is repeated at most. Default 3.
+    pub max_retries: u32,
+    /// Pause before the next attempt. Default 30 s.
+    pub retry_delay: SignedDuration,
+}
+
+impl Default for DependencyResolution {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::TopologicalSort,
+            max_retries: 3,
+            retry_delay: SignedDuration::from_secs(30),
+        }
+    }
+}
+
+/// How the order is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// By sorting the graph topologically.
+    TopologicalSort,
+}
+
+/// What is expected of a customer's services.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Microservices {
+    /// How Applications are looked at.
+    pub health_check: HealthCheck,
+}
+
+/// How Applications are looked at.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HealthCheck {
+    /// How often Applications are read although nothing was heard of them. Default 30 s.
+    pub interval: SignedDuration,
+    /// How long one read or request may take. Default 10 s.
+    pub timeout: SignedDuration,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self { interval: SignedDuration::from_secs(30), timeout: SignedDuration::from_secs(10) }
+    }
+}
+
+/// Which deployments need an approval.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Approval {
+    /// Environments in which each plan has to be approved.
+    pub environments: Vec<Environment>,
+}
+
+/// The cluster.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Cluster {
+    /// The embedded one, which behaves as Argo CD does.
+    Simulated(Box<Script>),
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self::Simulated(Box::default())
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The text is not a configuration.
+    #[error("{file}: {reason}")]
+    Unreadable {
+        /// Which file.
+        file: String,
+        /// What is wrong, with its place.
+        reason: String,
+    },
+    /// A setting makes no sense.
+    #[error("{file}: {setting}: {reason}")]
+    Unusable {
+        /// Which file.
+        file: String,
+        /// Which setting.
+        setting: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads a configuration. `variable` looks an environment variable up, for secrets given as `${NAME}`.
+    ///
+    /// # Errors
+    /// When it cannot be understood, has an unknown key, or contradicts itself.
+    pub fn parse(
+        file: &str,
+        text: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        // Snippets are off: the text around a fault may be a secret.
+        let options = serde_saphyr::options! { with_snippet: false };
+        let parsed = if text.trim().is_empty() {
+            Ok(Self::default())
+        } else {
+            serde_saphyr::from_str_with_options::<Self>(text, options)
+        };
+        let mut config = parsed
+            .map_err(|error| ConfigError::Unreadable { file: file.into(), reason: error.to_string() })?;
+        config.look_up_secrets(variable).and_then(|()| config.check()).map_err(|(setting, reason)| {
+            ConfigError::Unusable { file: file.into(), setting, reason }
+        })?;
+        config.limits.max_waves = config.sync_wave.max_waves;
+        Ok(config)
+    }
+
+    fn look_up_secrets(&mut self, variable: &dyn Fn(&str) -> Option<String>) -> Result<(), (String, String)> {
+        use secrecy::ExposeSecret;
+        let resolve = |setting: String, secret: &mut SecretString| {
+            let text = secret.expose_secret();
+            if let Some(name) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+                let value = variable(name).filter(|value| !value.is_empty());
+                let value = value.ok_or((setting.clone(), format!("the variable {name} is not set")))?;
+                *secret = SecretString::from(value);
+            }
+            if secret.expose_secret().is_empty() {
+                return Err((setting, "is empty".into()));
+            }
+            Ok(())
+        };
+        for token in &mut self.grpc.tokens {
+            resolve(format!("grpc.tokens[{}].token", token.name), &mut token.token)?;
+        }
+        for source in &mut self.sources {
+            if let Some(password) = &mut source.password {
+                resolve(format!("sources[{}].password", source.name), password)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), (String, String)> {
+        let loopback = self.grpc.listen.ip().is_loopback();
+        if !loopback && self.grpc.tls.is_none() && !self.grpc.allow_plaintext {
+            let reason = "is not a loopback address: set `grpc.tls`, or `grpc.allow-plaintext: true` where a mesh encrypts";
+            return Err(("grpc.listen".into(), reason.into()));
+        }
+        if !loopback && self.grpc.tokens.is_empty() {
+            return Err(("grpc.tokens".into(), "is empty, and the address is not loopback: anybody could deploy".into()));
+        }
+        let mut names = BTreeMap::new();
+        for source in &self.sources {
+            if names.insert(&source.name, ()).is_some() {
+                return Err((format!("sources[{}]", source.name), "is there twice".into()));
+            }
+            for target in &source.targets {
+                if !target.reference.starts_with("refs/") {
+                    let reason = format!("{:?} is not a full ref such as `refs/heads/main`", target.reference);
+                    return Err((format!("sources[{}].targets.ref", source.name), reason));
+                }
+            }
+        }
+        for (setting, value) in [
+            ("sync-wave.health-check-timeout", self.sync_wave.health_check_timeout),
+            ("sync-wave.refresh-pause", self.sync_wave.refresh_pause),
+            ("microservices.health-check.interval", self.microservices.health_check.interval),
+            ("microservices.health-check.timeout", self.microservices.health_check.timeout),
+            ("grpc.timeout", self.grpc.timeout),
+            ("git.timeout", self.git.timeout),
+        ] {
+            if value <= SignedDuration::ZERO {
+                return Err((setting.into(), "must be longer than nothing".into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The repositories, as requests name them.
+    pub fn known_sources(&self) -> Vec<KnownSource> {
+        let known = |source: &Source| KnownSource {
+            name: source.name.clone(),
+            repository: source.repository.clone(),
+        };
+        self.sources.iter().map(known).collect()
+    }
+
+    /// The source of this name.
+    pub fn source(&self, name: &SourceName) -> Option<&Source> {
+        self.sources.iter().find(|source| &source.name == name)
+    }
+
+    /// The order that the configuration asks for.
+    pub fn order(&self) -> Order {
+        if self.sync_wave.enabled { Order::Waves } else { Order::Dependencies }
+    }
+
+    /// The rules for deployments to an environment.
+    pub fn policy(&self, environment: &Environment) -> Policy {
+        let waves = &self.sync_wave;
+        Policy {
+            on_failure: waves.on_failure,
+            needs_approval: self.approval.environments.contains(environment),
+            max_in_flight: waves.max_in_flight,
+            rollback_threshold: waves.rollback_threshold,
+            max_retries: waves.dependency_resolution.max_retries,
+            retry_delay: waves.dependency_resolution.retry_delay,
+            health_timeout: waves.health_check_timeout,
+            degraded_grace: waves.degraded_grace,
+            stabilisation: waves.stabilisation,
+            refresh_pause: waves.refresh_pause,
+        }
+    }
+}
