@@ -11,6 +11,7 @@
 
 pub mod application;
 pub mod catalog;
+pub mod dag;
 pub mod deployment;
 pub mod diagnostic;
 pub mod drawing;
@@ -19,6 +20,7 @@ pub mod gate;
 pub mod graph;
 pub mod impact;
 pub mod names;
+pub mod nearest;
 pub mod plan;
 pub mod predict;
 pub mod schema;
