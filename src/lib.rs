@@ -2,5 +2,6 @@
 
 pub mod domain;
 pub mod ports;
+pub mod config;
 pub mod adapters;
 pub mod store;
