@@ -1,7 +1,20 @@
-//! Deploys many services in dependency order through Argo CD.
+//! Deploys many services in dependency order through Argo CD: waves, gates, rollback, and a reason for every
+//! wait.
+//!
+//! ```text
+//! sensor --gRPC--> grpc --event::parse--> app.submit --> store               [answers here, in milliseconds]
+//! worker: event -> git -> values -> graph -> impact -> plan -> deployment (queued)
+//!         lane of a customer: observe -> step (pure) -> save state and effects -> perform -> observe ...
+//! cli:    reads the store; what it changes is an input in a deployment's inbox
+//! ```
+//!
+//! Read in this order.
 
 pub mod domain;
 pub mod ports;
-pub mod config;
 pub mod adapters;
 pub mod store;
+pub mod config;
+pub mod app;
+pub mod worker;
+pub mod grpc;

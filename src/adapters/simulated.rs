@@ -1,1 +1,2 @@
 //! Not written yet.
+#[derive(Debug, Clone, Default, serde::Deserialize)] pub struct Script {}

@@ -245,6 +245,16 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// Whether it reaches out to the cluster; the others are part of the transaction that saves them.
+    pub fn is_outward(&self) -> bool {
+        match self {
+            Self::Sync { .. } | Self::Refresh { .. } | Self::Terminate { .. } => true,
+            Self::Remember { .. } | Self::Quarantine { .. } => false,
+        }
+    }
+}
+
 /// Something that moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {

@@ -160,8 +160,8 @@ pub fn fingerprint(value: &impl Serialize) -> Fingerprint {
 /// The last healthy state of each service of a customer and environment, the shared part under `base`.
 pub type Baselines = BTreeMap<String, Baseline>;
 
-/// What failed before and was not asked for since: the service's name to the content and the reason.
-pub type Quarantined = BTreeMap<String, (Fingerprint, String)>;
+/// What failed before and was not asked for since: the service's name to contents and reasons.
+pub type Quarantined = BTreeMap<String, Vec<(Fingerprint, String)>>;
 
 /// All that a plan is made from.
 #[derive(Debug, Clone)]
@@ -329,7 +329,8 @@ fn decide(
             if reasons.is_empty() {
                 return (Action::Leave, vec![Reason::Unchanged]);
             }
-            let failed = inputs.quarantined.get(name).filter(|(content, _)| *content == rendering.fingerprint());
+            let content = rendering.fingerprint();
+            let failed = inputs.quarantined.get(name).into_iter().flatten().find(|(failed, _)| *failed == content);
             match failed {
                 Some((_, reason)) if !asked => (Action::Hold { reason: reason.clone() }, reasons),
                 Some(_) | None => (Action::Sync, reasons),

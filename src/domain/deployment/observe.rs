@@ -10,7 +10,7 @@ use super::{Attempt, Checking, Effect, Ending, Keep, Refresh, Retreat, Run, Serv
 use crate::domain::application::{Application, HealthStatus};
 use crate::domain::gate::{self, Doubt, SyncSeen};
 use crate::domain::names::{RequestId, Revision};
-use crate::domain::plan::{Action, Baseline};
+use crate::domain::plan::{Action, Baseline, Purpose};
 
 /// Which way a run goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -355,6 +355,12 @@ impl Stepper<'_> {
                 self.set(change, state, "healthy at its earlier revision");
             }
         }
-        self.emit(Effect::Remember { service, baseline, keep });
+        self.emit(Effect::Remember { service: service.clone(), baseline, keep });
+        if self.brief.plan.purpose == Purpose::Rollback {
+            // What a person took back must not return with the next push that happens to pass by.
+            let fingerprint = planned.rendering.fingerprint().to_string();
+            let reason = format!("taken back by {}", self.brief.requested_by);
+            self.emit(Effect::Quarantine { service, fingerprint, reason });
+        }
     }
 }

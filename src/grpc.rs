@@ -1,0 +1,337 @@
+//! The custom trigger that Argo Events' sensors call.
+//!
+//! Contract: `proto/trigger.proto`, and what sensors really do with it (argo-events, `custom-trigger.go` and
+//! `listener.go`): each attempt is FetchResource, Execute, ApplyPolicy, without a deadline; a trigger works on
+//! one event at a time and retries every error alike; nothing but an error of ours makes it try again, and once
+//! we answered OK the event is gone from the bus. Hence:
+//!
+//! - OK is answered only after the event is on the disk;
+//! - only what may succeed later is an error, and what never can is kept as a dead letter and answered OK, so
+//!   that it does not block the events behind it;
+//! - Execute touches neither git nor the cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status};
+
+use crate::app::App;
+use crate::config::Token;
+use crate::domain::diagnostic::{Code, Diagnostic, Place};
+use crate::domain::event::{self, KnownSource};
+use crate::domain::names::EventId;
+use crate::store::{EventState, Outcome, StoreError};
+
+use generated::trigger_server::{Trigger, TriggerServer};
+use generated::{
+    ApplyPolicyRequest, ApplyPolicyResponse, ExecuteRequest, ExecuteResponse, FetchResourceRequest,
+    FetchResourceResponse,
+};
+
+/// The contract's types, generated.
+pub mod generated {
+    #![allow(missing_docs, clippy::all, clippy::pedantic)]
+    tonic::include_proto!("triggers");
+}
+
+const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/triggers.bin"));
+
+/// How often an idle connection is asked whether it is still there; sensors ask nothing themselves.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Streams of one connection that may be open at once.
+const MAX_STREAMS: u32 = 200;
+
+/// Why the server cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Certificate or key.
+    #[error("{file}: {error}")]
+    Certificate {
+        /// Which file.
+        file: String,
+        /// What is wrong with it.
+        error: std::io::Error,
+    },
+    /// The transport.
+    #[error("the trigger's server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The reflection service.
+    #[error("the trigger's contract cannot be described: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// What Execute answers, and ApplyPolicy is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The event's id; the first one's for an event that was known.
+    pub event: String,
+    /// `accepted`, or `dead-letter` for a request that can never succeed.
+    pub status: Taken,
+    /// Whether the event was known.
+    pub duplicate: bool,
+    /// Its deployments, as far as they are known.
+    pub deployments: Vec<String>,
+    /// All that is wrong with a dead letter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Diagnostic>,
+}
+
+/// How a request was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Taken {
+    /// It will be worked on.
+    Accepted,
+    /// It can never succeed and was kept for people to look at.
+    DeadLetter,
+}
+
+/// Serves the trigger on a listener until `stop` is cancelled; calls under way are finished.
+///
+/// # Errors
+/// When the certificate cannot be used, or the transport fails.
+pub async fn serve(app: App, listener: TcpListener, stop: CancellationToken) -> Result<(), ServeError> {
+    let settings = app.config.grpc.clone();
+    let timeout = Duration::try_from(settings.timeout).unwrap_or(Duration::from_secs(10));
+    let mut server = Server::builder()
+        .timeout(timeout)
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE));
+    if let Some(tls) = &settings.tls {
+        let read = |file: &std::path::Path| {
+            let named = |error| ServeError::Certificate { file: file.display().to_string(), error };
+            std::fs::read(file).map_err(named)
+        };
+        let identity = Identity::from_pem(read(&tls.certificate)?, read(&tls.key)?);
+        server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+    }
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<TriggerServer<Service>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .build_v1()?;
+    let limit = usize::try_from(settings.max_message.as_u64()).unwrap_or(usize::MAX);
+    let trigger = TriggerServer::new(Service::new(app)).max_decoding_message_size(limit).max_encoding_message_size(limit);
+    server
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(trigger)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+            stop.cancelled().await;
+            health.set_not_serving::<TriggerServer<Service>>().await;
+        })
+        .await?;
+    Ok(())
+}
+
+/// The trigger.
+struct Service {
+    app: App,
+    sources: Vec<KnownSource>,
+    slots: Arc<Semaphore>,
+}
+
+impl Service {
+    fn new(app: App) -> Self {
+        let sources = app.config.known_sources();
+        let slots = Arc::new(Semaphore::new(app.config.grpc.max_concurrent.max(1)));
+        Self { app, sources, slots }
+    }
+
+    async fn execute(&self, message: ExecuteRequest) -> Result<Receipt, Status> {
+        let tokens = &self.app.config.grpc.tokens;
+        let now = Timestamp::now();
+        let id = new_id();
+        let (spec, token) = match spec(&message.resource) {
+            Ok(mut spec) => {
+                let token = spec.remove("token");
+                (Ok(spec), token)
+            }
+            Err(fault) => (Err(fault), None),
+        };
+        let caller = authenticate(tokens, token.as_ref().and_then(Value::as_str))?;
+        let request = spec.map_err(|fault| vec![fault]).and_then(|spec| {
+            let request = event::parse(&spec, &message.payload, &self.sources);
+            request.map_err(|faults| faults.into_iter().collect())
+        });
+        let mut request = match request {
+            Ok(request) => request,
+            Err(faults) => {
+                // The credential is no part of what is kept.
+                let resource = without_token(&message.resource);
+                let payload = message.payload;
+                let kept = self.app.bury(id, faults.clone(), resource, payload, now).await.map_err(refusal)?;
+                let event = kept.to_string();
+                return Ok(Receipt {
+                    event,
+                    status: Taken::DeadLetter,
+                    duplicate: false,
+                    deployments: Vec::new(),
+                    faults,
+                });
+            }
+        };
+        if let Some(caller) = caller {
+            let source = caller.sources.is_empty() || caller.sources.contains(&request.source);
+            let customer = caller.customers.is_empty()
+                || request.customer.as_ref().is_none_or(|customer| caller.customers.contains(customer));
+            if !source || !customer {
+                tracing::warn!(token = %caller.name, "a token was used for what it does not cover");
+                return Err(Status::permission_denied("the token does not cover this"));
+            }
+            request.scope.clone_from(&caller.customers);
+        }
+        let accepted = self.app.submit(request, id, now).await.map_err(refusal)?;
+        Ok(Receipt {
+            event: accepted.event.to_string(),
+            status: Taken::Accepted,
+            duplicate: accepted.duplicate,
+            deployments: accepted.deployments.iter().map(ToString::to_string).collect(),
+            faults: Vec::new(),
+        })
+    }
+
+    async fn policy(&self, request: &[u8]) -> Result<(bool, String), Status> {
+        let Ok(receipt) = serde_json::from_slice::<Receipt>(request) else {
+            return Ok((false, "this is not what Execute answered".into()));
+        };
+        if receipt.status == Taken::DeadLetter {
+            return Ok((false, format!("{} can never succeed and was kept as a dead letter", receipt.event)));
+        }
+        let Ok(id) = receipt.event.parse::<EventId>() else {
+            return Ok((false, "this is not what Execute answered".into()));
+        };
+        let Some(event) = self.app.store.event(&id).await.map_err(refusal)? else {
+            return Ok((false, format!("there is no event {id}")));
+        };
+        Ok(match event.state {
+            EventState::Accepted { reason: None, .. } => (true, format!("{id} is accepted")),
+            EventState::Accepted { reason: Some(reason), .. } => (true, format!("{id} is tried again: {reason}")),
+            EventState::Settled { outcome, .. } => match outcome {
+                Outcome::Planned => {
+                    let ids: Vec<_> = event.deployments.iter().map(ToString::to_string).collect();
+                    (true, format!("{id} led to {}", ids.join(", ")))
+                }
+                Outcome::Ignored { reason } => (true, format!("{id} is ignored: {reason}")),
+                Outcome::Superseded { reason } => (true, format!("{id} is superseded: {reason}")),
+                Outcome::Rejected { reason, .. } => (false, format!("{id} is rejected: {reason}")),
+            },
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl Trigger for Service {
+    async fn fetch_resource(
+        &self,
+        request: Request<FetchResourceRequest>,
+    ) -> Result<Response<FetchResourceResponse>, Status> {
+        let resource = fetch_resource(&request.into_inner().resource)?;
+        Ok(Response::new(FetchResourceResponse { resource }))
+    }
+
+    async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteResponse>, Status> {
+        let Ok(_slot) = self.slots.try_acquire() else {
+            return Err(Status::resource_exhausted("too many calls at once; try again"));
+        };
+        let receipt = Self::execute(self, request.into_inner()).await?;
+        let response = serde_json::to_vec(&receipt).map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(ExecuteResponse { response }))
+    }
+
+    async fn apply_policy(
+        &self,
+        request: Request<ApplyPolicyRequest>,
+    ) -> Result<Response<ApplyPolicyResponse>, Status> {
+        let (success, message) = self.policy(&request.into_inner().request).await?;
+        Ok(Response::new(ApplyPolicyResponse { success, message }))
+    }
+}
+
+/// The YAML map of `custom.spec` as a compact JSON object. Pure, because every retry asks for it again.
+fn fetch_resource(yaml: &[u8]) -> Result<Vec<u8>, Status> {
+    let wrong = |what: &str| Status::invalid_argument(format!("`spec` {what}"));
+    let text = std::str::from_utf8(yaml).map_err(|_| wrong("is not UTF-8"))?;
+    if text.trim().is_empty() {
+        return Ok(b"{}".to_vec());
+    }
+    // As texts: `"1.10"` stays what it is, and nothing deeper can come.
+    let options = serde_saphyr::options! { with_snippet: false };
+    let map = serde_saphyr::from_str_with_options::<std::collections::BTreeMap<String, String>>(text, options);
+    let map = map.map_err(|_| wrong("is not a map of texts"))?;
+    serde_json::to_vec(&map).map_err(|error| Status::internal(error.to_string()))
+}
+
+fn spec(resource: &[u8]) -> Result<Map<String, Value>, Diagnostic> {
+    if resource.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(resource) {
+        Ok(Value::Object(spec)) => Ok(spec),
+        Ok(_) | Err(_) => {
+            let place = Place::file("spec");
+            Err(Diagnostic::error(Code::BadRequest, place, "it is not a JSON object as FetchResource answers it"))
+        }
+    }
+}
+
+fn without_token(resource: &[u8]) -> Vec<u8> {
+    match spec(resource) {
+        Ok(mut spec) => {
+            spec.remove("token");
+            Value::Object(spec).to_string().into_bytes()
+        }
+        // It may hold a credential that cannot be told apart.
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Who calls; none where nobody has to say so.
+///
+/// All tokens are compared, each in constant time and by its hash, so that time tells nothing of any of them.
+fn authenticate<'a>(tokens: &'a [Token], given: Option<&str>) -> Result<Option<&'a Token>, Status> {
+    if tokens.is_empty() {
+        return Ok(None);
+    }
+    let given = Sha256::digest(given.unwrap_or_default().as_bytes());
+    let mut caller = None;
+    for token in tokens {
+        let right = Sha256::digest(token.token.expose_secret().as_bytes());
+        if bool::from(right.as_slice().ct_eq(given.as_slice())) {
+            caller = Some(token);
+        }
+    }
+    caller.map(Some).ok_or_else(|| Status::unauthenticated("the token in `spec` is missing or wrong"))
+}
+
+/// The one place where the store's errors become answers. What went wrong inside is logged, not sent.
+fn refusal(error: StoreError) -> Status {
+    tracing::error!(%error, "a call could not be stored");
+    match error {
+        StoreError::Busy { .. } | StoreError::Full { .. } => {
+            Status::resource_exhausted("too much waits to be stored; try again")
+        }
+        _ => Status::unavailable("the store does not take it now; try again"),
+    }
+}
+
+/// A new id for an event; they sort by time.
+pub fn new_id() -> EventId {
+    match format!("e-{}", uuid::Uuid::now_v7().simple()).parse() {
+        Ok(id) => id,
+        Err(_) => unreachable!("letters, digits and a dash make an id"),
+    }
+}

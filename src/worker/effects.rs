@@ -1,0 +1,181 @@
+//! Performing what was decided: each effect until the cluster has taken it, or it is not wanted any more.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use crate::domain::application::ApplicationSpec;
+use crate::domain::deployment::{Brief, Deployment, Effect, Input};
+use crate::domain::names::AppName;
+use crate::ports::{Cluster, ClusterError, SyncRequest};
+
+/// Effects that are performed at once.
+const AT_ONCE: usize = 16;
+
+/// The pause after the first failure; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What waits to be performed for one deployment.
+pub(super) struct Effects {
+    waiting: Vec<Waiting>,
+    ensured: HashSet<AppName>,
+    timeout: Duration,
+    epoch: u64,
+}
+
+struct Waiting {
+    id: i64,
+    effect: Effect,
+    failures: u32,
+    due: Instant,
+}
+
+/// What became of the effects that were due.
+#[derive(Default)]
+pub(super) struct Performed {
+    /// Ids that are done with.
+    pub(super) settled: Vec<i64>,
+    /// What the cluster refused.
+    pub(super) inputs: Vec<Input>,
+}
+
+enum Outcome {
+    Done,
+    Refused(String),
+    Later(ClusterError),
+}
+
+impl Effects {
+    pub(super) fn new(pending: Vec<(i64, Effect)>, timeout: Duration, epoch: u64) -> Self {
+        let mut effects = Self { waiting: Vec::new(), ensured: HashSet::new(), timeout, epoch };
+        effects.add(pending);
+        effects
+    }
+
+    pub(super) fn add(&mut self, effects: impl IntoIterator<Item = (i64, Effect)>) {
+        let due = Instant::now();
+        let waiting = effects.into_iter().map(|(id, effect)| Waiting { id, effect, failures: 0, due });
+        self.waiting.extend(waiting);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// When the next one is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.waiting.iter().map(|waiting| waiting.due).min()
+    }
+
+    /// An Application has changed: what it was too busy for may be taken now.
+    pub(super) fn nudge(&mut self, app: &AppName) {
+        for waiting in &mut self.waiting {
+            if app_of(&waiting.effect) == Some(app) {
+                waiting.due = Instant::now();
+            }
+        }
+    }
+
+    /// Performs what is due.
+    pub(super) async fn perform(&mut self, cluster: &dyn Cluster, deployment: &Deployment) -> Performed {
+        let now = Instant::now();
+        let mut performed = Performed::default();
+        let (due, mut later): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(|waiting| waiting.due <= now);
+        let (wanted, unwanted): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|waiting| deployment.wants(&waiting.effect));
+        performed.settled.extend(unwanted.into_iter().map(|waiting| waiting.id));
+        let (ensured, epoch, timeout) = (&self.ensured, self.epoch, self.timeout);
+        let work = wanted.into_iter().map(|waiting| async move {
+            let known = app_of(&waiting.effect).is_some_and(|app| ensured.contains(app));
+            let work = perform(cluster, &deployment.brief, &waiting.effect, known, epoch);
+            let outcome = match tokio::time::timeout(timeout, work).await {
+                Ok(outcome) => outcome,
+                // Whether it was taken is unknown; doing it again is safe.
+                Err(_) => Outcome::Later(ClusterError::Unavailable("it does not answer".into())),
+            };
+            (waiting, outcome)
+        });
+        let outcomes: Vec<_> = futures_util::stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
+        for (mut waiting, outcome) in outcomes {
+            match outcome {
+                Outcome::Done => {
+                    self.ensured.extend(app_of(&waiting.effect).cloned());
+                    performed.settled.push(waiting.id);
+                }
+                Outcome::Refused(reason) => {
+                    performed.settled.push(waiting.id);
+                    if let Effect::Sync { change, request, .. } = waiting.effect {
+                        performed.inputs.push(Input::Refused { change, request, reason });
+                    }
+                }
+                Outcome::Later(error) => {
+                    let pause = FIRST_PAUSE.saturating_mul(1 << waiting.failures.min(10)).min(LONGEST_PAUSE);
+                    // Not all at the same moment: a share of the pause is left to chance.
+                    let pause = pause.mul_f64(0.75 + fastrand::f64() / 2.0);
+                    waiting.failures += 1;
+                    waiting.due = Instant::now() + pause;
+                    tracing::debug!(deployment = %deployment.id(), %error, "an effect is put off");
+                    later.push(waiting);
+                }
+            }
+        }
+        self.waiting = later;
+        performed
+    }
+}
+
+async fn perform(cluster: &dyn Cluster, brief: &Brief, effect: &Effect, ensured: bool, epoch: u64) -> Outcome {
+    let result = match effect {
+        Effect::Sync { change, app, request, revision, reason } => {
+            let sync = SyncRequest {
+                app: app.clone(),
+                request: request.clone(),
+                revision: revision.clone(),
+                reason: reason.clone(),
+                epoch,
+            };
+            let spec = (!ensured).then(|| spec(brief, *change as usize)).flatten();
+            let there = match spec {
+                Some(spec) => cluster.ensure(&[spec]).await,
+                None => Ok(()),
+            };
+            match there {
+                Ok(()) => cluster.sync(&sync).await,
+                Err(error) => Err(error),
+            }
+        }
+        Effect::Refresh { app, .. } => cluster.refresh(app).await,
+        Effect::Terminate { app, request, .. } => cluster.terminate(app, request).await,
+        Effect::Remember { .. } | Effect::Quarantine { .. } => Ok(()),
+    };
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(error @ (ClusterError::Unavailable(_) | ClusterError::Busy(_))) => Outcome::Later(error),
+        Err(error @ (ClusterError::Missing(_) | ClusterError::Refused(_))) => Outcome::Refused(error.to_string()),
+    }
+}
+
+fn app_of(effect: &Effect) -> Option<&AppName> {
+    match effect {
+        Effect::Sync { app, .. } | Effect::Refresh { app, .. } | Effect::Terminate { app, .. } => Some(app),
+        Effect::Remember { .. } | Effect::Quarantine { .. } => None,
+    }
+}
+
+/// The Application of a change, as it should be.
+fn spec(brief: &Brief, change: usize) -> Option<ApplicationSpec> {
+    let plan = &brief.plan;
+    let change = plan.changes.get(change)?;
+    Some(ApplicationSpec {
+        name: change.app.clone(),
+        customer: plan.customer.clone(),
+        environment: plan.environment.clone(),
+        service: change.service.clone(),
+        namespace: plan.namespace.clone(),
+        source: plan.source.clone(),
+        path: brief.path.clone(),
+    })
+}
