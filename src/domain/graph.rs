@@ -271,4 +271,4 @@ fn number(service: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -67,7 +67,7 @@ pub fn predict(
     let critical_path_length = critical_path.first().map_or(0, |&node| remaining[node as usize]);
 
     let mut run = Run::new(dag, waves, &weights, order, priorities(dag, &layers, waves, &weights, order));
-    run.to_the_end(slots.map_or(usize::MAX, NonZeroUsize::get));
+    run.finish(slots.map_or(usize::MAX, NonZeroUsize::get));
 
     let work = run.entries.iter().map(|&(node, _)| u128::from(weights[node as usize])).sum::<u128>();
     let shared = slots.map_or(0, |slots| work.div_ceil(slots.get() as u128));
@@ -181,7 +181,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn to_the_end(&mut self, slots: usize) {
+    fn finish(&mut self, slots: usize) {
         let mut now = 0;
         loop {
             self.open_wave();
@@ -300,9 +300,10 @@ mod tests {
         check(&[], &[], &[], Order::Waves, 1, &[]);
     }
 
+    type Input = (Vec<Wave>, Vec<(u32, u32)>, Vec<SignedDuration>, Option<NonZeroUsize>);
+
     /// Edges lead to lower numbers only, and waves never fall with the number.
-    fn runs() -> impl Strategy<Value = (Vec<Wave>, Vec<(u32, u32)>, Vec<SignedDuration>, Option<NonZeroUsize>)>
-    {
+    fn runs() -> impl Strategy<Value = Input> {
         (1_usize..40).prop_flat_map(|nodes| {
             let pair = (0..nodes as u32, 0..nodes as u32);
             let edges = prop::collection::vec(pair.prop_map(|(a, b)| (a.max(b), a.min(b))), 0..80);

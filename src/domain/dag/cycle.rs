@@ -1,6 +1,6 @@
 //! What a graph with rings is tangled in: its components, one loop of each to show, and where to cut.
 //!
-//! All work is bounded: a component may have 50,000 edges in it, so searches stop at [`BUDGET`] and then
+//! All work is bounded: a component may have 50,000 edges in it, so searches stop after `BUDGET` edges and then
 //! return the best they found. What they return is always a true loop and a true edge of the component.
 
 use std::cmp::Reverse;
