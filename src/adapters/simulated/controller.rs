@@ -6,18 +6,26 @@
 //! real thing follows from that: the old health after a sync, a `reconciledAt` equal to `finishedAt` with the
 //! verdict of before, a health that changes without `reconciledAt`.
 
+mod chance;
+mod comparison;
+mod operation;
+mod world;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use self::chance::{Chance, share};
+use self::comparison::Comparing;
+use self::operation::{Running, Stage};
+use self::world::{Course, World};
 use super::agenda::{Agenda, Event};
 use super::log::{LogEntry, LogKind};
-use super::script::{Behaviour, How, Length, Range};
+use super::script::{Behaviour, Range};
 use crate::domain::application::{
-    Application, ApplicationSpec, BLOCKED_BY_WINDOW, Comparison, Health, HealthStatus, Operation, Phase,
-    Requested, SyncStatus,
+    Application, ApplicationSpec, Comparison, Health, HealthStatus, Phase, Requested, SyncStatus,
 };
-use crate::domain::names::{AppName, RequestId, Revision};
+use crate::domain::names::{RequestId, Revision};
 
 /// An Application of the simulated cluster.
 #[derive(Debug, Clone)]
@@ -49,82 +57,6 @@ pub(super) struct App {
     world: World,
 }
 
-/// What really runs.
-#[derive(Debug, Clone)]
-struct World {
-    revision: Option<Revision>,
-    request: Option<RequestId>,
-    health: HealthStatus,
-    /// When it was last applied.
-    applied_at: Timestamp,
-    workload: u64,
-    turn: u64,
-    course: Course,
-    /// The controller has not looked since it was applied.
-    unseen: bool,
-}
-
-/// What the health of the service does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Course {
-    Rests,
-    /// Becomes healthy, for good.
-    Heals,
-    /// Becomes degraded where it would have become healthy.
-    Fails,
-    /// Becomes healthy and then degrades.
-    HealsFirst,
-    /// Degrades.
-    Wanes,
-    Flaps,
-}
-
-#[derive(Debug, Clone)]
-struct Running {
-    number: u64,
-    request: Option<RequestId>,
-    revision: Revision,
-    stage: Stage,
-    /// Attempts made in vain so far.
-    retried: u32,
-    how: Option<How>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Requested,
-    Blocked,
-    Applying,
-    Waiting,
-    Stopping,
-}
-
-/// What a running comparison saw when it began.
-#[derive(Debug, Clone)]
-struct Comparing {
-    began: Timestamp,
-    spec: u64,
-    pinned: Option<Revision>,
-    status: SyncStatus,
-    condition: Option<String>,
-    health: HealthStatus,
-}
-
-/// Streams of chance, so that one kind of draw never shifts another.
-#[derive(Debug, Clone, Copy)]
-enum Chance {
-    Pickup = 1,
-    Sync,
-    Healthy,
-    Stale,
-    Early,
-    Retry,
-    Stop,
-    Refresh,
-    AutoRefresh,
-    Lag,
-}
-
 impl App {
     pub(super) fn new(
         place: usize,
@@ -149,7 +81,7 @@ impl App {
             },
             changed: false,
             place,
-            seed: seed_of(seed, &spec.name),
+            seed: chance::seed_of(seed, &spec.name),
             created: now,
             operation: None,
             operations: 0,
@@ -186,7 +118,7 @@ impl App {
     /// From now on it behaves like this.
     pub(super) fn follow(&mut self, behaviour: Arc<Behaviour>, seed: u64) {
         self.behaviour = behaviour;
-        self.seed = seed_of(seed, &self.spec.name);
+        self.seed = chance::seed_of(seed, &self.spec.name);
     }
 
     /// Its specification is replaced.
@@ -311,270 +243,6 @@ impl App {
         }
     }
 
-    // The operation.
-
-    fn pick_up(&mut self, at: Timestamp, agenda: &mut Agenda) {
-        let Some(running) = &mut self.operation else { return };
-        let opens = self.behaviour.window_closed_until.map(|until| agenda.later(self.created, until));
-        let blocked = opens.filter(|opens| at < *opens);
-        self.shown.operation = Some(Operation {
-            request: running.request.clone(),
-            phase: Phase::Running,
-            message: blocked.map(|_| format!("Sync operation {BLOCKED_BY_WINDOW}")).unwrap_or_default(),
-            started_at: agenda.whole(at),
-            finished_at: None,
-            revision: None,
-        });
-        match blocked {
-            Some(opens) => {
-                running.stage = Stage::Blocked;
-                agenda.put(self.place, opens, Event::WindowOpens { operation: running.number });
-                self.write(agenda);
-            }
-            None => self.start(at, agenda),
-        }
-    }
-
-    fn start(&mut self, at: Timestamp, agenda: &mut Agenda) {
-        if let Some(operation) = &mut self.shown.operation {
-            operation.message.clear();
-        }
-        self.write(agenda);
-        if let Some(running) = &self.operation {
-            if running.how == Some(How::Error) {
-                self.broken = Some(running.revision.clone());
-            }
-            let entry = self.entry(at, LogKind::Started, running.request.as_ref(), Some(&running.revision));
-            agenda.note(entry);
-        }
-        self.attempt(at, agenda);
-    }
-
-    fn attempt(&mut self, at: Timestamp, agenda: &mut Agenda) {
-        let Some(running) = &mut self.operation else { return };
-        running.stage = Stage::Applying;
-        let (number, last) = (running.number, running.retried >= self.behaviour.retries);
-        let draw = number.wrapping_mul(1_000).wrapping_add(u64::from(running.retried));
-        let end = self.drawn(at, self.behaviour.sync, Chance::Sync, draw, agenda);
-        if last && self.share(Chance::Early, number) * 100.0 < f64::from(self.behaviour.early_verdicts) {
-            let half = agenda.later(at, self.behaviour.comparison).duration_since(at) / 2;
-            let begins = end.checked_sub(half).unwrap_or(at).max(at);
-            agenda.put(self.place, begins, Event::ComparisonBegins);
-        }
-        agenda.put(self.place, end, Event::AttemptEnds { operation: number });
-    }
-
-    fn end_attempt(&mut self, at: Timestamp, agenda: &mut Agenda) {
-        let Some(running) = &mut self.operation else { return };
-        if running.retried < self.behaviour.retries {
-            running.retried += 1;
-            running.stage = Stage::Waiting;
-            let (number, retried) = (running.number, running.retried);
-            let draw = number.wrapping_mul(1_000).wrapping_add(u64::from(retried));
-            let next = self.drawn(at, self.behaviour.retry_delay, Chance::Retry, draw, agenda);
-            if let Some(operation) = &mut self.shown.operation {
-                operation.finished_at = Some(agenda.whole(at));
-                operation.message =
-                    format!("one or more objects failed to apply. Retrying attempt #{retried} at {next}.");
-            }
-            self.write(agenda);
-            agenda.put(self.place, next, Event::Retries { operation: number });
-            return;
-        }
-        match running.how {
-            Some(How::SyncFailed) => {
-                let retried = match running.retried {
-                    0 => String::new(),
-                    times => format!(" (retried {times} times)"),
-                };
-                let message = format!("one or more objects failed to apply, reason: simulated{retried}");
-                self.finish(Phase::Failed, message, at, agenda);
-            }
-            Some(How::Error) => self.finish(Phase::Error, CONDITION.to_owned(), at, agenda),
-            None | Some(How::Degraded | How::NeverHealthy | How::Flapping | How::DegradesLater) => {
-                let done = (running.revision.clone(), running.request.clone(), running.how);
-                self.finish(Phase::Succeeded, "successfully synced (all tasks run)".to_owned(), at, agenda);
-                self.apply(done, at, agenda);
-            }
-        }
-    }
-
-    fn retry(&mut self, at: Timestamp, agenda: &mut Agenda) {
-        if let Some(operation) = &mut self.shown.operation {
-            operation.finished_at = None;
-            operation.message.clear();
-        }
-        self.write(agenda);
-        self.attempt(at, agenda);
-    }
-
-    fn finish(&mut self, phase: Phase, message: String, at: Timestamp, agenda: &mut Agenda) {
-        let Some(running) = self.operation.take() else { return };
-        self.shown.requested = None;
-        if let Some(operation) = &mut self.shown.operation {
-            operation.phase = phase;
-            operation.message = message;
-            operation.finished_at = Some(agenda.whole(at));
-            operation.revision = match phase {
-                Phase::Succeeded => Some(running.revision.clone()),
-                Phase::Failed if running.how == Some(How::SyncFailed) => Some(running.revision.clone()),
-                Phase::Failed | Phase::Error | Phase::Running | Phase::Terminating => None,
-            };
-        }
-        self.write(agenda);
-        agenda.note(self.entry(
-            at,
-            LogKind::Finished(phase),
-            running.request.as_ref(),
-            Some(&running.revision),
-        ));
-        // The controller looks again by itself, but not at once: until then it shows the world of before.
-        let looked = self.drawn(at, self.behaviour.stale, Chance::Stale, running.number, agenda);
-        let takes = agenda.later(at, self.behaviour.comparison).duration_since(at);
-        let begins = looked.checked_sub(takes).unwrap_or(at).max(at);
-        agenda.put(self.place, begins, Event::ComparisonBegins);
-    }
-
-    // The world.
-
-    fn apply(
-        &mut self,
-        (revision, request, how): (Revision, Option<RequestId>, Option<How>),
-        at: Timestamp,
-        agenda: &mut Agenda,
-    ) {
-        let healthy = self.world.health == HealthStatus::Healthy;
-        if how.is_none() && healthy && self.world.revision.as_ref() == Some(&revision) {
-            return;
-        }
-        if healthy {
-            agenda.note(self.world_entry(at, LogKind::BecameUnhealthy));
-        }
-        self.world.workload += 1;
-        self.world.turn += 1;
-        self.world.revision = Some(revision);
-        self.world.request = request;
-        self.world.health = HealthStatus::Progressing;
-        self.world.applied_at = at;
-        self.world.unseen = true;
-        self.world.course = match how {
-            None | Some(How::SyncFailed | How::Error) => Course::Heals,
-            Some(How::Degraded) => Course::Fails,
-            Some(How::NeverHealthy) => Course::Rests,
-            Some(How::Flapping) => Course::Flaps,
-            Some(How::DegradesLater) => Course::HealsFirst,
-        };
-        if self.world.course != Course::Rests {
-            let workload = self.world.workload;
-            let turns = self.drawn(at, self.behaviour.healthy, Chance::Healthy, self.operations, agenda);
-            agenda.put(self.place, turns, Event::Turns { workload });
-        }
-    }
-
-    fn turn(&mut self, at: Timestamp, agenda: &mut Agenda) {
-        let was_healthy = self.world.health == HealthStatus::Healthy;
-        let (health, course, after) = match self.world.course {
-            Course::Rests => return,
-            Course::Heals => (HealthStatus::Healthy, Course::Rests, None),
-            Course::Fails => (HealthStatus::Degraded, Course::Rests, None),
-            Course::HealsFirst => (HealthStatus::Healthy, Course::Wanes, Some(self.behaviour.degrades_after)),
-            Course::Wanes => (HealthStatus::Degraded, Course::Heals, self.behaviour.recovers_after),
-            Course::Flaps if was_healthy => {
-                (HealthStatus::Degraded, Course::Flaps, Some(self.behaviour.flapping_period))
-            }
-            Course::Flaps => (HealthStatus::Healthy, Course::Flaps, Some(self.behaviour.flapping_period)),
-        };
-        self.world.health = health;
-        self.world.course = course;
-        self.world.turn += 1;
-        let (workload, turn) = (self.world.workload, self.world.turn);
-        if let Some(after) = after {
-            // A period of nothing would never let time go on.
-            let after = after.max(Length::from_millis(1));
-            agenda.put(self.place, agenda.later(at, after), Event::Turns { workload });
-        }
-        match (was_healthy, health == HealthStatus::Healthy) {
-            (false, true) => agenda.note(self.world_entry(at, LogKind::BecameHealthy)),
-            (true, false) => agenda.note(self.world_entry(at, LogKind::BecameUnhealthy)),
-            (true, true) | (false, false) => {}
-        }
-        let shows = self.drawn(at, self.behaviour.health_lag, Chance::Lag, turn, agenda);
-        agenda.put(self.place, shows, Event::Shows { turn });
-    }
-
-    // What the controller sees of it.
-
-    fn move_spec(&mut self, now: Timestamp, agenda: &mut Agenda) {
-        self.specs += 1;
-        self.shown.sync.current = false;
-        self.want_comparison(now, agenda);
-    }
-
-    fn want_comparison(&mut self, now: Timestamp, agenda: &mut Agenda) {
-        self.refreshes += 1;
-        let at = self.drawn(now, self.behaviour.refresh, Chance::Refresh, self.refreshes, agenda);
-        agenda.put(self.place, at, Event::ComparisonBegins);
-    }
-
-    fn compare(&mut self, at: Timestamp, agenda: &mut Agenda) {
-        if self.comparison.is_some() {
-            self.again = true;
-            return;
-        }
-        self.comparisons += 1;
-        let broken = self.broken.is_some() && self.broken == self.shown.pinned;
-        self.comparison = Some(Comparing {
-            began: at,
-            spec: self.specs,
-            pinned: self.shown.pinned.clone(),
-            status: if broken {
-                SyncStatus::Unknown
-            } else if self.world.revision.is_some() && self.world.revision == self.shown.pinned {
-                SyncStatus::Synced
-            } else {
-                SyncStatus::OutOfSync
-            },
-            condition: broken.then(|| CONDITION.to_owned()),
-            health: self.world.health,
-        });
-        agenda.put(self.place, agenda.later(at, self.behaviour.comparison), Event::ComparisonEnds);
-        if self.behaviour.auto_refresh > Length::default() {
-            let jitter = Range::from_zero(self.behaviour.auto_refresh_jitter);
-            let period = self.behaviour.auto_refresh.max(Length::from_millis(1));
-            let at = agenda.later(at, period);
-            let at = self.drawn(at, jitter, Chance::AutoRefresh, self.comparisons, agenda);
-            agenda.put(self.place, at, Event::AutoRefresh { comparison: self.comparisons });
-        }
-    }
-
-    fn end_comparison(&mut self, at: Timestamp, agenda: &mut Agenda) {
-        let Some(seen) = self.comparison.take() else { return };
-        // What was applied since it began, it has not seen; what merely got well since, the watch shows.
-        let fresh = seen.began >= self.world.applied_at;
-        if fresh {
-            self.world.unseen = false;
-        }
-        self.shown.health = health(if fresh { self.world.health } else { seen.health });
-        let current = seen.spec == self.specs;
-        self.shown.sync = Comparison { status: seen.status, revision: seen.pinned, current };
-        self.shown.condition = seen.condition;
-        self.shown.reconciled_at = Some(agenda.whole(seen.began));
-        if self.refresh_asked_at <= seen.began {
-            self.shown.refresh_pending = false;
-        }
-        self.write(agenda);
-        if std::mem::take(&mut self.again) {
-            self.compare(at, agenda);
-        }
-    }
-
-    fn show_health(&mut self, status: HealthStatus, agenda: &mut Agenda) {
-        if self.shown.health.status != status {
-            self.shown.health = health(status);
-            self.write(agenda);
-        }
-    }
-
     fn write(&mut self, agenda: &mut Agenda) {
         self.shown.resource_version = agenda.next_version();
         if !self.changed {
@@ -582,8 +250,6 @@ impl App {
             agenda.changed.push(self.place);
         }
     }
-
-    // Notes and chance.
 
     fn count(&mut self, revision: &Revision) -> u32 {
         if let Some((_, count)) = self.attempts.iter_mut().find(|(known, _)| known == revision) {
@@ -615,13 +281,7 @@ impl App {
     }
 
     fn drawn(&self, at: Timestamp, range: Range, chance: Chance, number: u64, agenda: &Agenda) -> Timestamp {
-        agenda.later(at, range.at(self.share(chance, number)))
-    }
-
-    /// An even draw from `0.0..1.0`.
-    fn share(&self, chance: Chance, number: u64) -> f64 {
-        let drawn = mixed(mixed(self.seed ^ (chance as u64)).wrapping_add(number));
-        (drawn >> 11) as f64 / (1_u64 << 53) as f64
+        agenda.later(at, range.at(share(self.seed, chance, number)))
     }
 }
 
@@ -647,19 +307,4 @@ fn health(status: HealthStatus) -> Health {
         | HealthStatus::Unknown => String::new(),
     };
     Health { status, message }
-}
-
-fn seed_of(seed: u64, name: &AppName) -> u64 {
-    // FNV-1a over the name, so that each Application has its own chance.
-    name.as_str().bytes().fold(mixed(seed) ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    })
-}
-
-/// SplitMix64: the same everywhere and for ever, which no library's generator promises.
-fn mixed(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
