@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::adapters::simulated::Script;
+use crate::adapters::simulated::script::Script;
 use crate::domain::catalog::{Limits, Order};
 use crate::domain::deployment::{OnFailure, Policy};
 use crate::domain::event::KnownSource;
