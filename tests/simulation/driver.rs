@@ -35,8 +35,12 @@ pub(crate) enum Mutation {
     OldState,
     /// What was performed is performed again later, wanted or not.
     RepeatedEffects,
-    /// Time never passes for the deployment.
-    NoTimer,
+    /// Time stands still for the deployment.
+    StoppedClock,
+    /// Operations cannot be seen.
+    InvisibleOperations,
+    /// Something changes behind the state machine's back.
+    SilentChange,
     /// Requests are not remembered before they are performed, and get an id of their own each time.
     FreshIds,
     /// A person's threshold is not asked for.
@@ -151,6 +155,8 @@ struct Driver<'a> {
     watch: Watch,
     // What a crash loses.
     deployment: Deployment,
+    /// As it was before the step.
+    before: Progress,
     pending: Vec<Pending>,
     settled: Vec<u64>,
     newest: Vec<u64>,
@@ -189,6 +195,7 @@ impl<'a> Driver<'a> {
             performed: Vec::new(),
             story: Vec::new(),
             watch: Watch::new(scenario),
+            before: deployment.progress.clone(),
             pending: Vec::new(),
             settled: Vec::new(),
             newest: vec![0; scenario.specs.len()],
@@ -237,13 +244,9 @@ impl<'a> Driver<'a> {
             _ => None,
         };
         let queued = self.deployment.state() == &State::Queued;
-        let timer = match self.options.mutation {
-            Some(Mutation::NoTimer) => None,
-            _ => self.deployment.next_wake(self.now),
-        };
         let moments = [
             self.model.next_change(),
-            timer,
+            self.deployment.next_wake(self.now),
             self.pending.iter().map(|pending| pending.due).min(),
             self.scenario.commands.get(self.commands).map(|(at, _)| *at),
             self.scenario.externals.get(self.externals).map(|(at, _, _)| *at),
@@ -366,6 +369,9 @@ impl<'a> Driver<'a> {
             application.sync.current = true;
             application.sync.revision = application.pinned.clone();
         }
+        if self.options.mutation == Some(Mutation::InvisibleOperations) {
+            (application.requested, application.operation) = (None, None);
+        }
         Some(application)
     }
 
@@ -405,22 +411,26 @@ impl<'a> Driver<'a> {
         let mut effects = Vec::new();
         let mut taken = Vec::new();
         for (id, input) in inputs {
-            if self.options.mutation == Some(Mutation::NoTimer) && input == Input::Timer {
-                continue;
+            let at = match self.options.mutation {
+                Some(Mutation::StoppedClock) => self.scenario.start,
+                _ => self.now,
+            };
+            let stepped = step(&mut self.deployment, input.clone(), at);
+            if self.options.mutation == Some(Mutation::SilentChange) {
+                self.deployment.progress.requests[0] += 1;
             }
-            let before = self.deployment.progress.clone();
-            let stepped = step(&mut self.deployment, input.clone(), self.now);
-            self.watch.stepped(&before, &self.deployment, &stepped)?;
+            self.watch.stepped(&self.before, &self.deployment, &stepped)?;
             if stepped.transitions.is_empty() {
                 continue;
             }
+            self.before.clone_from(&self.deployment.progress);
             if self.options.tell {
                 self.tell_step(&input, &stepped.transitions);
             }
             taken.extend(id);
             effects.extend(stepped.effects);
             let seq = self.deployment.progress.version;
-            entries.push(JournalEntry { seq, at: self.now, input, transitions: stepped.transitions });
+            entries.push(JournalEntry { seq, at, input, transitions: stepped.transitions });
         }
         if entries.is_empty() { Ok(()) } else { self.save(entries, effects, &taken) }
     }
@@ -567,6 +577,7 @@ impl<'a> Driver<'a> {
             (Some(Mutation::OldState), Some(older)) => older.clone(),
             _ => self.stored.progress.clone(),
         };
+        self.before.clone_from(&self.deployment.progress);
         let now = self.now;
         let outbox = self.stored.outbox.iter().cloned();
         self.pending = outbox.map(|(id, effect)| Pending { id, effect, due: now }).collect();
@@ -618,7 +629,9 @@ fn mutate(brief: &mut Brief, mutation: Option<Mutation>) {
             | Mutation::TornJournal
             | Mutation::OldState
             | Mutation::RepeatedEffects
-            | Mutation::NoTimer
+            | Mutation::StoppedClock
+            | Mutation::InvisibleOperations
+            | Mutation::SilentChange
             | Mutation::FreshIds,
         )
         | None => {}
@@ -656,7 +669,12 @@ fn with_a_past(scenario: &Scenario) -> Model {
 
 /// Which change an Application belongs to: they are numbered.
 pub(crate) fn position(app: &str) -> Option<usize> {
-    match app.strip_prefix("c-")? {
+    position_of(app.strip_prefix("c-")?)
+}
+
+/// Which change a service belongs to.
+pub(crate) fn position_of(service: &str) -> Option<usize> {
+    match service {
         "base" => Some(0),
         service => service.strip_prefix('s')?.parse().ok(),
     }

@@ -16,7 +16,7 @@ use argocd_orchestrator::domain::plan::{Action, Change, Purpose};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::driver::{Run, position};
+use crate::driver::{Run, position, position_of};
 use crate::scenario::{Scenario, interference, rank};
 
 /// A promise that can be broken.
@@ -298,8 +298,7 @@ impl<'a> Story<'a> {
         }
         for entry in &run.stored.journal {
             for moved in &entry.transitions {
-                let named = moved.service.as_deref().map(|name| format!("c-{name}"));
-                if let Some(change) = named.and_then(|name| position(&name)) {
+                if let Some(change) = moved.service.as_deref().and_then(position_of) {
                     story.moves[change].push((entry.at, moved));
                 }
             }
@@ -524,7 +523,7 @@ impl<'a> Story<'a> {
         let mut remembered = vec![0; self.changes().len()];
         for (_, effect) in &self.run.stored.effects {
             if let Effect::Quarantine { service, .. } = effect {
-                let change = position(&format!("c-{service}")).unwrap();
+                let change = position_of(service).unwrap();
                 remembered[change] += 1;
             }
         }

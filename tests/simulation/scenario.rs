@@ -367,7 +367,7 @@ pub(crate) fn interference(rng: &mut Rng, plan: &Plan) -> Input {
         0..=2 => Command::Pause,
         3..=5 => Command::Resume,
         6 => Command::Abort { reason: reason() },
-        7..=9 => Command::Retry { service: rng.bool().then(|| service(rng)) },
+        7..=9 => Command::Retry { service: (rng.u32(0..4) == 0).then(|| service(rng)) },
         10..=12 => Command::Skip { service: service(rng) },
         13 => Command::Rollback { reason: reason() },
         14 => Command::Approve { plan: None },
@@ -379,7 +379,7 @@ pub(crate) fn interference(rng: &mut Rng, plan: &Plan) -> Input {
 }
 
 fn externals(rng: &mut Rng, plan: &Plan, start: Timestamp, horizon: u64) -> Vec<(Timestamp, usize, Revision)> {
-    let count = [0, 0, 1, 3][rng.usize(0..4)];
+    let count = [0, 0, 2, 8][rng.usize(0..4)];
     let mut externals: Vec<_> = (0..count)
         .map(|_| {
             let at = start + millis(rng.u64(0..horizon));
