@@ -19,6 +19,7 @@ pub mod gate;
 pub mod graph;
 pub mod impact;
 pub mod names;
+pub mod nearest;
 pub mod plan;
 pub mod predict;
 pub mod schema;
