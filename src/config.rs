@@ -133,15 +133,18 @@ pub struct Source {
     /// Whether a `file://` URL is right. Default false.
     #[serde(default)]
     pub allow_file: bool,
-    /// User name for https.
+    /// User name for https; GitHub's for tokens where it is not given.
     #[serde(default)]
     pub username: Option<String>,
     /// Password or token for https: as it is, or `${VARIABLE}`.
     #[serde(default)]
-    pub password: Option<SecretString>,
+    pub token: Option<SecretString>,
     /// Private key file for ssh.
     #[serde(default)]
     pub ssh_key: Option<PathBuf>,
+    /// File with the hosts' keys for ssh; unknown hosts are refused.
+    #[serde(default)]
+    pub known_hosts: Option<PathBuf>,
     /// What its refs deploy. A ref that is not here deploys nothing.
     pub targets: Vec<Target>,
 }
@@ -391,22 +394,36 @@ impl Config {
             resolve(format!("grpc.tokens[{}].token", token.name), &mut token.token)?;
         }
         for source in &mut self.sources {
-            if let Some(password) = &mut source.password {
-                resolve(format!("sources[{}].password", source.name), password)?;
+            if let Some(token) = &mut source.token {
+                resolve(format!("sources[{}].token", source.name), token)?;
             }
         }
         Ok(())
     }
 
+    /// Whether the trigger's address is safe to listen on.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn check_listener(&self) -> Result<(), String> {
+        let Grpc { listen, tls, allow_plaintext, tokens, .. } = &self.grpc;
+        if listen.ip().is_loopback() {
+            return Ok(());
+        }
+        if tls.is_none() && !allow_plaintext {
+            return Err(format!(
+                "{listen} is not a loopback address: set `grpc.tls`, or `grpc.allow-plaintext: true` where a mesh \
+                 encrypts"
+            ));
+        }
+        if tokens.is_empty() {
+            return Err(format!("{listen} is not a loopback address, and without `grpc.tokens` anybody could deploy"));
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), (String, String)> {
-        let loopback = self.grpc.listen.ip().is_loopback();
-        if !loopback && self.grpc.tls.is_none() && !self.grpc.allow_plaintext {
-            let reason = "is not a loopback address: set `grpc.tls`, or `grpc.allow-plaintext: true` where a mesh encrypts";
-            return Err(("grpc.listen".into(), reason.into()));
-        }
-        if !loopback && self.grpc.tokens.is_empty() {
-            return Err(("grpc.tokens".into(), "is empty, and the address is not loopback: anybody could deploy".into()));
-        }
+        self.check_listener().map_err(|reason| ("grpc.listen".to_owned(), reason))?;
         let mut names = BTreeMap::new();
         for source in &self.sources {
             if names.insert(&source.name, ()).is_some() {

@@ -147,6 +147,23 @@ impl State {
         }
     }
 
+    /// All that was wrong with the input of a rejected one.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Rejected { diagnostics, .. } => diagnostics,
+            Self::Queued
+            | Self::AwaitingApproval { .. }
+            | Self::Running
+            | Self::Paused { .. }
+            | Self::Stopping { .. }
+            | Self::RollingBack { .. }
+            | Self::Succeeded { .. }
+            | Self::Failed { .. }
+            | Self::Aborted { .. }
+            | Self::Superseded { .. } => &[],
+        }
+    }
+
     /// Why it ended the way it did, for people; none where there is nothing to explain.
     pub fn reason(&self) -> Option<String> {
         match self {
