@@ -309,3 +309,6 @@ fn number(row: &AnyRow, column: &str) -> Result<u64, StoreError> {
     let value: i64 = row.try_get(column)?;
     u64::try_from(value).map_err(|error| StoreError::data(column, error))
 }
+
+#[cfg(test)]
+mod tests;
