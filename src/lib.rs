@@ -18,3 +18,4 @@ pub mod config;
 pub mod app;
 pub mod worker;
 pub mod grpc;
+pub mod cli;

@@ -31,6 +31,7 @@ mod error;
 mod events;
 mod history;
 mod inbox;
+mod lanes;
 mod outbox;
 mod save;
 mod settle;

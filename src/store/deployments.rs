@@ -224,7 +224,7 @@ pub(super) async fn insert(connection: &mut AnyConnection, new: &NewDeployment) 
     Ok(())
 }
 
-fn read(row: &AnyRow) -> Result<Deployment, StoreError> {
+pub(super) fn read(row: &AnyRow) -> Result<Deployment, StoreError> {
     Ok(Deployment {
         brief: from_json(&text(row, "brief")?, "the brief of a deployment")?,
         progress: from_json(&text(row, "progress")?, "the progress of a deployment")?,

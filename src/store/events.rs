@@ -285,6 +285,10 @@ impl Keys {
                     lane: Some(lane.into()),
                 }
             }
+            Trigger::Other { id, .. } => {
+                let delivery = id.as_ref().map(|id| fingerprint(&("other", id, target)).into());
+                Self { delivery, natural: None, lane: None }
+            }
             Trigger::Manual { id, .. } => {
                 let delivery = fingerprint(&("manual", id, target));
                 Self { delivery: Some(delivery.into()), natural: None, lane: None }
