@@ -1,8 +1,8 @@
 //! Repositories, read with the `git` binary from bare copies, without ever checking anything out: what a
 //! repository contains never becomes a path on this machine.
 //!
-//! Addresses come from the configuration only, and are checked in [`remote`]; the binary is run in [`command`]
-//! alone; [`cache`] keeps the copies.
+//! Addresses come from the configuration only, and are checked in `remote`; the binary is run in `command`
+//! alone; `cache` keeps the copies.
 
 mod cache;
 mod command;
