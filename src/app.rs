@@ -50,7 +50,12 @@ impl App {
     ///
     /// # Errors
     /// When the store does not take it now; the sender has to try again.
-    pub async fn submit(&self, request: Request, id: EventId, now: Timestamp) -> Result<Accepted, StoreError> {
+    pub async fn submit(
+        &self,
+        request: Request,
+        id: EventId,
+        now: Timestamp,
+    ) -> Result<Accepted, StoreError> {
         submit(&self.store, request, id, now).await
     }
 
@@ -75,7 +80,12 @@ impl App {
 ///
 /// # Errors
 /// When the store does not take it now; the sender has to try again.
-pub async fn submit(store: &Store, request: Request, id: EventId, now: Timestamp) -> Result<Accepted, StoreError> {
+pub async fn submit(
+    store: &Store,
+    request: Request,
+    id: EventId,
+    now: Timestamp,
+) -> Result<Accepted, StoreError> {
     let kind = request.kind;
     let source = request.source.clone();
     let accepted = store.accept(NewEvent { id, request, received_at: now }).await?;

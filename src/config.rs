@@ -369,9 +369,10 @@ impl Config {
         };
         let mut config = parsed
             .map_err(|error| ConfigError::Unreadable { file: file.into(), reason: error.to_string() })?;
-        config.look_up_secrets(variable).and_then(|()| config.check()).map_err(|(setting, reason)| {
-            ConfigError::Unusable { file: file.into(), setting, reason }
-        })?;
+        config
+            .look_up_secrets(variable)
+            .and_then(|()| config.check())
+            .map_err(|(setting, reason)| ConfigError::Unusable { file: file.into(), setting, reason })?;
         config.limits.max_waves = config.sync_wave.max_waves;
         Ok(config)
     }
@@ -417,7 +418,9 @@ impl Config {
             ));
         }
         if tokens.is_empty() {
-            return Err(format!("{listen} is not a loopback address, and without `grpc.tokens` anybody could deploy"));
+            return Err(format!(
+                "{listen} is not a loopback address, and without `grpc.tokens` anybody could deploy"
+            ));
         }
         Ok(())
     }
@@ -431,7 +434,8 @@ impl Config {
             }
             for target in &source.targets {
                 if !target.reference.starts_with("refs/") {
-                    let reason = format!("{:?} is not a full ref such as `refs/heads/main`", target.reference);
+                    let reason =
+                        format!("{:?} is not a full ref such as `refs/heads/main`", target.reference);
                     return Err((format!("sources[{}].targets.ref", source.name), reason));
                 }
             }

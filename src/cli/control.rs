@@ -90,7 +90,9 @@ pub struct Rollback {
 
 /// Who sits here.
 pub(super) fn who(by: Option<String>) -> String {
-    by.or_else(|| std::env::var("USER").ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "somebody".into())
+    by.or_else(|| std::env::var("USER").ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "somebody".into())
 }
 
 async fn send(common: &Common, target: Target, command: Command, done: &str) -> Result<Exit, Failure> {
@@ -136,12 +138,19 @@ pub(super) async fn retry(common: &Common, options: OneService) -> Result<Exit, 
     let store = parts::existing_store(common).await?;
     let OneService { target: Target { deployment: id, by }, service } = options;
     let found = store.deployment(&id).await?;
-    let deployment = found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no deployment {id}")))?;
+    let deployment =
+        found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no deployment {id}")))?;
     if deployment.state().is_finished() {
         let plan = &deployment.brief.plan;
         let service = service.map(|name| name.parse::<ServiceName>()).transpose();
         let service = service.map_err(|error| Failure::new(Exit::InvalidInput, error))?;
-        store.release(&plan.customer, &plan.environment, service.as_ref().map(|name| vec![name.to_string()]).as_deref()).await?;
+        store
+            .release(
+                &plan.customer,
+                &plan.environment,
+                service.as_ref().map(|name| vec![name.to_string()]).as_deref(),
+            )
+            .await?;
         let wish = Wish {
             kind: Kind::Deployment,
             source: plan.source.clone(),
@@ -156,7 +165,10 @@ pub(super) async fn retry(common: &Common, options: OneService) -> Result<Exit, 
             id: None,
         };
         let event = deploy::submit(&store, wish).await?;
-        output::write(&format!("{id} is over; {event} asks for a new deployment of {}", plan.revision.short()))?;
+        output::write(&format!(
+            "{id} is over; {event} asks for a new deployment of {}",
+            plan.revision.short()
+        ))?;
     } else {
         put(&store, &id, who(by), Command::Retry { service }).await?;
         output::write(&format!("{id}: what failed is tried again"))?;
@@ -170,7 +182,8 @@ pub(super) async fn rollback(common: &Common, options: Rollback) -> Result<Exit,
     let Some(customer) = options.customer else {
         let Some(deployment) = options.deployment else { return Ok(Exit::Usage) };
         let target = Target { deployment, by: Some(by) };
-        return send(common, target, Command::Rollback { reason: options.reason }, "is being rolled back").await;
+        return send(common, target, Command::Rollback { reason: options.reason }, "is being rolled back")
+            .await;
     };
     let config = parts::config(common)?;
     let store = parts::existing_store(common).await?;

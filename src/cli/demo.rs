@@ -104,7 +104,9 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     output::print(common.output, &report, || report.summary())?;
     if kept {
         let folder = data.display();
-        let hint = deployments.last().map(|id| format!("; try `argocd-orchestrator --data-dir {folder} history {id}`"));
+        let hint = deployments
+            .last()
+            .map(|id| format!("; try `argocd-orchestrator --data-dir {folder} history {id}`"));
         eprintln!("kept in {folder}{}", hint.unwrap_or_default());
     }
     Ok(if report.is_as_expected(options.fail.as_ref()) { Exit::Success } else { Exit::DeploymentFailed })
@@ -124,18 +126,15 @@ async fn pushes(
     let order = options.order.order.unwrap_or_default();
     let mut before = None;
     for (number, title) in [(1, "every service, from nothing"), (2, "a new image tag")] {
-        let after = if number == 1 { repository.commit("Add the customers")? } else { repository.new_image_tag()? };
+        let after =
+            if number == 1 { repository.commit("Add the customers")? } else { repository.new_image_tag()? };
         let heading = output::paint(&Style::new().bold(), &format!("push {number}: {title}"));
         eprintln!("\n{heading} ({})", after.short());
         let pushed_at = Timestamp::now();
         let push = sensor::Push { repository: REPOSITORY, before: before.as_ref(), after: &after, number };
         let receipt = sensor.send(&push).await?;
         let acknowledged = Timestamp::now().duration_since(pushed_at);
-        eprintln!(
-            "Execute answered {} after {}",
-            receipt.event,
-            output::length(acknowledged.as_secs_f64())
-        );
+        eprintln!("Execute answered {} after {}", receipt.event, output::length(acknowledged.as_secs_f64()));
         let event: EventId = receipt.event.parse().map_err(|error| Failure::new(Exit::Failure, error))?;
         let deployments = settled(app, &event).await?;
         if timeline::follow(&app.store, &deployments).await? == Exit::Interrupted {
@@ -218,4 +217,3 @@ fn config(options: &Options, data_dir: PathBuf, repository: &Repository) -> Resu
         ..Config::default()
     })
 }
-

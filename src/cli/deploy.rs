@@ -90,7 +90,9 @@ pub(super) async fn run(common: &Common, options: Options) -> Result<Exit, Failu
     };
     let event = submit(&store, wish).await?;
     if !options.wait {
-        output::write(&format!("{event} is stored; a running server deploys it (`status` shows how it goes)"))?;
+        output::write(&format!(
+            "{event} is stored; a running server deploys it (`status` shows how it goes)"
+        ))?;
         return Ok(Exit::Success);
     }
     wait(&store, &event).await
@@ -148,8 +150,10 @@ pub(super) async fn place(
             "no configured source has such a target (see --config; `sources` and their `targets`)",
         )),
         _ => {
-            let all: Vec<_> = places.iter().map(|(source, environment)| format!("{source}/{environment}")).collect();
-            let message = format!("more than one would fit: {}; give --source and --environment", all.join(", "));
+            let all: Vec<_> =
+                places.iter().map(|(source, environment)| format!("{source}/{environment}")).collect();
+            let message =
+                format!("more than one would fit: {}; give --source and --environment", all.join(", "));
             Err(Failure::new(Exit::Usage, message))
         }
     }

@@ -94,9 +94,9 @@ impl From<ConfigError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match &error {
-            StoreError::WorkerRunning { .. } | StoreError::Finished { .. } | StoreError::NewerSchema { .. } => {
-                Exit::Refused
-            }
+            StoreError::WorkerRunning { .. }
+            | StoreError::Finished { .. }
+            | StoreError::NewerSchema { .. } => Exit::Refused,
             StoreError::NotFound { .. } => Exit::NotFound,
             _ => Exit::Unavailable,
         };

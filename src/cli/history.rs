@@ -45,7 +45,8 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     let (Some(customer), Some(environment)) = (&options.customer, &options.environment) else {
         return Ok(Exit::Usage);
     };
-    let rows = store.history(customer, environment, options.service.as_ref().map(ServiceName::as_str)).await?.value;
+    let rows =
+        store.history(customer, environment, options.service.as_ref().map(ServiceName::as_str)).await?.value;
     store.close().await;
     output::print(common.output, &rows, || {
         if rows.is_empty() {

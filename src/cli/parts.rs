@@ -42,7 +42,8 @@ pub(super) async fn existing_store(common: &Common) -> Result<Store, Failure> {
     let config = config(common)?;
     let path = database(&config);
     if !path.exists() {
-        let message = format!("{} is not there: nothing was deployed from here (see --data-dir)", path.display());
+        let message =
+            format!("{} is not there: nothing was deployed from here (see --data-dir)", path.display());
         return Err(Failure::new(Exit::NotFound, message));
     }
     store(&config).await

@@ -23,7 +23,9 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     let mut config = parts::config(common)?;
     if let Some(listen) = options.listen {
         config.grpc.listen = listen;
-        config.check_listener().map_err(|reason| Failure::new(Exit::InvalidInput, format!("--listen {reason}")))?;
+        config
+            .check_listener()
+            .map_err(|reason| Failure::new(Exit::InvalidInput, format!("--listen {reason}")))?;
     }
     if config.sources.is_empty() {
         tracing::warn!("no `sources` are configured: no push deploys anything");

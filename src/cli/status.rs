@@ -111,7 +111,16 @@ fn table(summaries: &[Summary]) -> String {
     if summaries.is_empty() {
         return "no deployments".into();
     }
-    let mut table = output::table(&["DEPLOYMENT", "CUSTOMER", "ENVIRONMENT", "REVISION", "STATE", "AGE", "TOOK", "REASON"]);
+    let mut table = output::table(&[
+        "DEPLOYMENT",
+        "CUSTOMER",
+        "ENVIRONMENT",
+        "REVISION",
+        "STATE",
+        "AGE",
+        "TOOK",
+        "REASON",
+    ]);
     let now = Timestamp::now();
     for summary in summaries {
         let took = summary.started_at.map(|start| summary.ended_at.unwrap_or(now).duration_since(start));
@@ -239,7 +248,9 @@ fn action(change: &Change) -> String {
 
 fn detail(service: &ServiceState) -> Option<String> {
     match service {
-        ServiceState::Failed { reason, .. } | ServiceState::RollbackFailed { reason, .. } => Some(reason.clone()),
+        ServiceState::Failed { reason, .. } | ServiceState::RollbackFailed { reason, .. } => {
+            Some(reason.clone())
+        }
         ServiceState::Skipped { reason, .. } => Some(reason.to_string()),
         ServiceState::Kept { reason, .. } => Some(reason.to_string()),
         ServiceState::RolledBack { to, .. } => Some(format!("at {}", to.short())),

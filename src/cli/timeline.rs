@@ -74,7 +74,9 @@ pub(super) struct Stage {
 impl Stage {
     fn new() -> Self {
         let terminal = Term::stderr().is_term();
-        Self { bars: terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(15))) }
+        Self {
+            bars: terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(15))),
+        }
     }
 
     fn line(&self, text: &str) {
@@ -121,7 +123,8 @@ impl View {
             failed: false,
         };
         if let Some(stage) = &stage.bars {
-            let style = ProgressStyle::with_template("{prefix:22} {bar:30.green/dim} {pos:>3}/{len:<3} {msg}");
+            let style =
+                ProgressStyle::with_template("{prefix:22} {bar:30.green/dim} {pos:>3}/{len:<3} {msg}");
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─");
             for (wave, services) in waves(deployment, by_wave) {
                 let bar = stage.add(ProgressBar::new(services.len() as u64).with_style(style.clone()));
@@ -173,7 +176,10 @@ impl View {
             let told = match (&moved.service, moved.to.as_str()) {
                 (None, "running" | "succeeded" | "failed" | "aborted" | "superseded") => false,
                 (None, _) => true,
-                (Some(_), "retrying" | "failed" | "unhealthy" | "rolled-back" | "rollback-failed" | "kept") => true,
+                (
+                    Some(_),
+                    "retrying" | "failed" | "unhealthy" | "rolled-back" | "rollback-failed" | "kept",
+                ) => true,
                 (Some(_), _) => false,
             };
             if told && moved.from != moved.to {

@@ -56,7 +56,12 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
         }
         let mut table = output::table(&["DEPLOYMENT", "SERVICE", "BLOCKER", "WHY"]);
         for row in &waiting {
-            table.add_row([row.deployment.to_string(), row.service.clone(), row.kind.to_owned(), plain(&row.text)]);
+            table.add_row([
+                row.deployment.to_string(),
+                row.service.clone(),
+                row.kind.to_owned(),
+                plain(&row.text),
+            ]);
         }
         table.to_string()
     })?;

@@ -90,7 +90,9 @@ pub fn review(brief: &Brief, journal: &[JournalEntry]) -> Review {
     let mut rollback_order = Vec::new();
     for entry in journal {
         for moved in &entry.transitions {
-            let Some(review) = moved.service.as_deref().and_then(|name| services.get_mut(name)) else { continue };
+            let Some(review) = moved.service.as_deref().and_then(|name| services.get_mut(name)) else {
+                continue;
+            };
             review.state.clone_from(&moved.to);
             match moved.to.as_str() {
                 "syncing" if moved.from != "syncing" => {
@@ -129,7 +131,8 @@ pub fn review(brief: &Brief, journal: &[JournalEntry]) -> Review {
 fn critical_path(brief: &Brief, services: &[ServiceReview]) -> (f64, Vec<String>) {
     let mut longest: Vec<(f64, Option<usize>)> = Vec::with_capacity(services.len());
     for (change, service) in brief.plan.changes.iter().zip(services) {
-        let own = service.healthy_seconds.zip(service.started_seconds).map_or(0.0, |(end, start)| end - start);
+        let own =
+            service.healthy_seconds.zip(service.started_seconds).map_or(0.0, |(end, start)| end - start);
         let before = change
             .requires
             .iter()

@@ -15,10 +15,13 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn unfinished_keys(&self) -> Result<Vec<(DeploymentId, CustomerId, Environment)>, StoreError> {
-        let rows = sqlx::query("SELECT id, customer, environment FROM deployments WHERE finished = 0 ORDER BY seq")
-            .fetch_all(self.readers())
-            .await?;
-        rows.iter().map(|row| Ok((name(row, "id")?, name(row, "customer")?, name(row, "environment")?))).collect()
+        let rows =
+            sqlx::query("SELECT id, customer, environment FROM deployments WHERE finished = 0 ORDER BY seq")
+                .fetch_all(self.readers())
+                .await?;
+        rows.iter()
+            .map(|row| Ok((name(row, "id")?, name(row, "customer")?, name(row, "environment")?)))
+            .collect()
     }
 
     /// The deployments of a customer and environment that are not over, the oldest first.

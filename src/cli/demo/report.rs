@@ -87,7 +87,11 @@ impl Report {
             services: plan.service_count(),
             touched: plan.touched_count(),
             healthy,
-            rolled_back: review.rollback_order.iter().filter(|name| *name != crate::domain::names::BASE).count(),
+            rolled_back: review
+                .rollback_order
+                .iter()
+                .filter(|name| *name != crate::domain::names::BASE)
+                .count(),
             rollback_order: review.rollback_order,
             order_violations: violations.len(),
             waves: review.waves,
@@ -111,7 +115,17 @@ impl Report {
 
     /// For people.
     pub(super) fn summary(&self) -> String {
-        let headings = ["CUSTOMER", "REVISION", "STATE", "TOUCHED", "HEALTHY", "TAKEN BACK", "VIOLATIONS", "TOOK", "CRITICAL PATH"];
+        let headings = [
+            "CUSTOMER",
+            "REVISION",
+            "STATE",
+            "TOUCHED",
+            "HEALTHY",
+            "TAKEN BACK",
+            "VIOLATIONS",
+            "TOOK",
+            "CRITICAL PATH",
+        ];
         let mut table = output::table(&headings);
         for run in &self.deployments {
             table.add_row([
@@ -132,7 +146,12 @@ impl Report {
         }
         for run in self.deployments.iter().filter(|run| run.reason.is_some()) {
             let reason = run.reason.as_deref().unwrap_or_default();
-            text.push_str(&format!("\n{} {}: {}\n", run.customer, run.revision.short(), output::plain(reason)));
+            text.push_str(&format!(
+                "\n{} {}: {}\n",
+                run.customer,
+                run.revision.short(),
+                output::plain(reason)
+            ));
             if !run.rollback_order.is_empty() {
                 text.push_str(&format!("taken back in this order: {}\n", run.rollback_order.join(", ")));
             }
@@ -152,7 +171,11 @@ fn waves(run: &Run) -> String {
         let before = " ".repeat((start * scale).round() as usize);
         let bar = "█".repeat(((end - start) * scale).round().max(1.0) as usize);
         let bar = output::paint(&Style::new().green(), &bar);
-        text.push_str(&format!("  {name:<12} {:>2} services {before}{bar} {}\n", wave.services, output::length(end - start)));
+        text.push_str(&format!(
+            "  {name:<12} {:>2} services {before}{bar} {}\n",
+            wave.services,
+            output::length(end - start)
+        ));
     }
     text
 }
@@ -165,10 +188,9 @@ fn requirements(plan: &Plan) -> BTreeMap<AppName, Vec<AppName>> {
         .iter()
         .map(|change| {
             let own = change.requires.iter().map(|&required| &plan.changes[required as usize]);
-            let earlier = plan
-                .changes
-                .iter()
-                .filter(|other| plan.order == Order::Waves && other.wave < change.wave && awaited(&other.action));
+            let earlier = plan.changes.iter().filter(|other| {
+                plan.order == Order::Waves && other.wave < change.wave && awaited(&other.action)
+            });
             let mut apps: Vec<AppName> = own.chain(earlier).map(|other| other.app.clone()).collect();
             apps.sort();
             apps.dedup();

@@ -134,7 +134,14 @@ impl Repository {
         let run = || {
             let output = Command::new("git")
                 .current_dir(&self.folder)
-                .args(["-c", "user.name=demo", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false"])
+                .args([
+                    "-c",
+                    "user.name=demo",
+                    "-c",
+                    "user.email=demo@example.com",
+                    "-c",
+                    "commit.gpgsign=false",
+                ])
                 .args(arguments)
                 // What the user has set for git is not this repository's business.
                 .env("GIT_CONFIG_NOSYSTEM", "1")

@@ -29,7 +29,11 @@ pub(super) struct Push<'a> {
 }
 
 impl Sensor {
-    pub(super) async fn connect(address: SocketAddr, source: &str, order: Option<Order>) -> Result<Self, Failure> {
+    pub(super) async fn connect(
+        address: SocketAddr,
+        source: &str,
+        order: Option<Order>,
+    ) -> Result<Self, Failure> {
         let client = TriggerClient::connect(format!("http://{address}"))
             .await
             .context("cannot reach the trigger's own server")?;
@@ -49,7 +53,8 @@ impl Sensor {
         if !applied.success {
             return Err(anyhow::anyhow!("the push was not taken: {}", applied.message).into());
         }
-        let receipt = serde_json::from_slice(&executed.response).context("Execute answered something else")?;
+        let receipt =
+            serde_json::from_slice(&executed.response).context("Execute answered something else")?;
         Ok(receipt)
     }
 }

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::state::later;
 use super::{
-    Brief, Checking, Command, Effect, Ending, Input, Keep, Progress, Refresh, Retreat, Run, ServiceState, Skip,
-    State, Step, Transition,
+    Brief, Checking, Command, Effect, Ending, Input, Keep, Progress, Refresh, Retreat, Run, ServiceState,
+    Skip, State, Step, Transition,
 };
 use crate::domain::gate::Doubt;
 use crate::domain::plan::{Action, Change, Purpose};
