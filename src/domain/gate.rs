@@ -216,16 +216,16 @@ pub fn untouched(app: &Application, expected: Option<&Revision>, asked_at: Times
         return Err(Doubt::Stale);
     }
     fresh(app, asked_at)?;
-    if let (Some(expected), Some(compared)) = (expected, &app.sync.revision) {
-        if expected != compared {
-            return Err(Doubt::OtherRevision);
-        }
+    if let (Some(expected), Some(compared)) = (expected, &app.sync.revision)
+        && expected != compared
+    {
+        return Err(Doubt::OtherRevision);
     }
     settled(app)
 }
 
 fn fresh(app: &Application, since: Timestamp) -> Result<(), Doubt> {
-    if !app.reconciled_at.is_some_and(|reconciled| reconciled > since) {
+    if app.reconciled_at.is_none_or(|reconciled| reconciled <= since) {
         return Err(Doubt::Stale);
     }
     if !app.sync.current {
