@@ -31,7 +31,9 @@ impl Stepper<'_> {
 
     fn turn_back(&mut self, change: usize) {
         let running = match &self.progress.services[change] {
-            ServiceState::Advancing(Run::Syncing { attempt, seen }) => Some((attempt.request.clone(), seen.clone())),
+            ServiceState::Advancing(Run::Syncing { attempt, seen }) => {
+                Some((attempt.request.clone(), seen.clone()))
+            }
             ServiceState::Advancing(_)
             | ServiceState::Waiting { .. }
             | ServiceState::Checking(_)
@@ -78,7 +80,14 @@ impl Stepper<'_> {
             }
             let Some(previous) = &self.changes()[change].previous else { continue };
             slots -= 1;
-            self.request(change, true, attempt, previous.revision.clone(), None, "all its dependants are back");
+            self.request(
+                change,
+                true,
+                attempt,
+                previous.revision.clone(),
+                None,
+                "all its dependants are back",
+            );
         }
         let open = |state: &ServiceState| matches!(state, ServiceState::Retreating(_));
         if !self.progress.services.iter().any(open) {
@@ -112,7 +121,8 @@ impl Stepper<'_> {
                 | ServiceState::RollbackFailed { .. }
                 | ServiceState::Kept { .. } => None,
             };
-            let later_wave = self.brief.plan.order == Order::Waves && highest.is_some_and(|top| rank(change) < top);
+            let later_wave =
+                self.brief.plan.order == Order::Waves && highest.is_some_and(|top| rank(change) < top);
             if let (Some(retreat), false, false) = (retreating, held[position], later_wave) {
                 match retreat {
                     Retreat::Waiting { .. } => ready.push((position, 1)),

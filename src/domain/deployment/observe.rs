@@ -39,7 +39,8 @@ impl Stepper<'_> {
             ServiceState::Advancing(run) => self.observe_run(change, Way::Forward, run, app),
             ServiceState::Retreating(Retreat::Running(run)) => self.observe_run(change, Way::Back, run, app),
             ServiceState::Retreating(Retreat::Stopping { request, seen, deadline }) => {
-                let progress = app.map(|app| gate::progress(app, &request, &self.brief.plan.revision, seen.is_ours()));
+                let progress =
+                    app.map(|app| gate::progress(app, &request, &self.brief.plan.revision, seen.is_ours()));
                 match progress {
                     Some(gate::Progress::Open(now)) if now.is_ours() => {
                         let cause = now.to_string();
@@ -64,7 +65,10 @@ impl Stepper<'_> {
 
     fn observe_run(&mut self, change: usize, way: Way, run: Run, app: Option<&Application>) {
         let Some(app) = app else {
-            if let Some(attempt) = run.attempt() {
+            // Whoever performs the request makes the Application first, and tells when that cannot be done.
+            let is_new = matches!(&run, Run::Syncing { seen, .. } if !seen.is_ours())
+                && !self.progress.state.is_aborting();
+            if let Some(attempt) = run.attempt().filter(|_| !is_new) {
                 self.attempt_failed(change, way, attempt.number, Doubt::Missing.to_string());
             }
             return;
@@ -81,7 +85,9 @@ impl Stepper<'_> {
                         self.set(change, way.state(Run::Syncing { attempt, seen: now }), cause);
                     }
                     // Nothing of ours is there (any more), and nothing more is to come.
-                    gate::Progress::Open(_) | gate::Progress::Succeeded { .. } | gate::Progress::Lost if aborting => {
+                    gate::Progress::Open(_) | gate::Progress::Succeeded { .. } | gate::Progress::Lost
+                        if aborting =>
+                    {
                         let kept = ServiceState::Kept { at: self.now, reason: Keep::NoVerdict };
                         self.set(change, kept, "its sync has stopped");
                     }
@@ -201,7 +207,8 @@ impl Stepper<'_> {
                 ServiceState::Checking(checking) => self.expire_check(change, checking),
                 // Where nothing waits for it any more, nobody looks whether it recovered either.
                 ServiceState::Unhealthy { deadline, health, .. }
-                    if deadline <= self.now && matches!(self.progress.state, State::Running | State::Paused { .. }) =>
+                    if deadline <= self.now
+                        && matches!(self.progress.state, State::Running | State::Paused { .. }) =>
                 {
                     let reason = format!("it turned {health} after its verdict and did not recover in time");
                     self.fail(change, reason);
