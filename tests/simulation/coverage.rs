@@ -83,7 +83,8 @@ impl Coverage {
         for (told, (what, ..)) in told.into_iter().zip(TALES) {
             *self.seen.entry(what).or_default() += u64::from(told);
         }
-        let quarantined = run.stored.effects.iter().any(|(_, effect)| matches!(effect, Effect::Quarantine { .. }));
+        let quarantined =
+            run.stored.effects.iter().any(|(_, effect)| matches!(effect, Effect::Quarantine { .. }));
         for (what, seen) in [
             ("a crash", run.crashes > 0),
             ("an effect performed again after a crash", run.repeated > 0),

@@ -238,7 +238,9 @@ impl<'a> Driver<'a> {
     fn wait(&mut self) -> Result<(), End> {
         let settled = self.commands >= self.scenario.commands.len();
         let nudge = match self.deployment.state() {
-            State::Paused { .. } | State::AwaitingApproval { .. } if settled && self.stored.inbox.is_empty() => {
+            State::Paused { .. } | State::AwaitingApproval { .. }
+                if settled && self.stored.inbox.is_empty() =>
+            {
                 Some((self.interfered_at + millis(2_000)).max(self.now))
             }
             _ => None,
@@ -284,7 +286,9 @@ impl<'a> Driver<'a> {
     }
 
     fn interfere(&mut self) {
-        while let Some((_, input)) = self.scenario.commands.get(self.commands).filter(|(at, _)| *at <= self.now) {
+        while let Some((_, input)) =
+            self.scenario.commands.get(self.commands).filter(|(at, _)| *at <= self.now)
+        {
             self.commands += 1;
             self.put(input.clone());
         }
@@ -312,7 +316,8 @@ impl<'a> Driver<'a> {
     /// What is told of changes, which is not all of them, and what arrives late.
     fn news(&mut self) -> Vec<(Option<u64>, Input)> {
         let mut inputs = Vec::new();
-        let (arrived, delayed) = std::mem::take(&mut self.delayed).into_iter().partition(|(at, _, _)| *at <= self.now);
+        let (arrived, delayed) =
+            std::mem::take(&mut self.delayed).into_iter().partition(|(at, _, _)| *at <= self.now);
         self.delayed = delayed;
         let arrived: Vec<(Timestamp, usize, Option<Application>)> = arrived;
         for (_, change, application) in arrived {
@@ -358,7 +363,8 @@ impl<'a> Driver<'a> {
             }
             self.newest[change] = application.resource_version;
         }
-        inputs.push((None, Input::Observed { change: change as u32, application: application.map(Box::new) }));
+        inputs
+            .push((None, Input::Observed { change: change as u32, application: application.map(Box::new) }));
     }
 
     fn read(&self, change: usize) -> Option<Application> {
@@ -435,7 +441,12 @@ impl<'a> Driver<'a> {
         if entries.is_empty() { Ok(()) } else { self.save(entries, effects, &taken) }
     }
 
-    fn save(&mut self, mut entries: Vec<JournalEntry>, effects: Vec<Effect>, taken: &[u64]) -> Result<(), End> {
+    fn save(
+        &mut self,
+        mut entries: Vec<JournalEntry>,
+        effects: Vec<Effect>,
+        taken: &[u64],
+    ) -> Result<(), End> {
         self.boundary("before it is saved")?;
         let torn = self.options.mutation == Some(Mutation::TornJournal) && self.rng.u32(0..20) == 0;
         if torn {
@@ -600,7 +611,9 @@ impl<'a> Driver<'a> {
         transitions: &[argocd_orchestrator::domain::deployment::Transition],
     ) {
         let input = match input {
-            Input::Observed { change, .. } => format!("observed {}", self.scenario.specs[*change as usize].name),
+            Input::Observed { change, .. } => {
+                format!("observed {}", self.scenario.specs[*change as usize].name)
+            }
             other => format!("{other:?}"),
         };
         for moved in transitions {

@@ -27,7 +27,9 @@ const RANDOM: u64 = 90_000;
 const SWEPT: u64 = 150;
 
 fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
 /// Runs one schedule and judges it.
@@ -95,7 +97,11 @@ fn complain(seed: u64, options: Options, fault: &Fault) -> String {
 }
 
 /// Two threads take numbers in turn; the first fault ends both.
-fn in_two_threads(work: impl Fn(u64, &mut Coverage) -> Result<(), String> + Sync, from: u64, count: u64) -> Coverage {
+fn in_two_threads(
+    work: impl Fn(u64, &mut Coverage) -> Result<(), String> + Sync,
+    from: u64,
+    count: u64,
+) -> Coverage {
     let (next, over) = (AtomicU64::new(0), AtomicBool::new(false));
     let total = Mutex::new((Coverage::default(), None::<String>));
     std::thread::scope(|scope| {

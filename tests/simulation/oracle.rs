@@ -8,8 +8,8 @@ use argocd_orchestrator::adapters::simulated::log::{LogEntry, LogKind, violation
 use argocd_orchestrator::domain::application::Phase;
 use argocd_orchestrator::domain::catalog::Order;
 use argocd_orchestrator::domain::deployment::{
-    Deployment, Effect, Ending, Input, Keep, Progress, Retreat, Run as Attempts, ServiceState, Skip, State, Step,
-    Transition, replay, step,
+    Deployment, Effect, Ending, Input, Keep, Progress, Retreat, Run as Attempts, ServiceState, Skip, State,
+    Step, Transition, replay, step,
 };
 use argocd_orchestrator::domain::names::{RequestId, Revision};
 use argocd_orchestrator::domain::plan::{Action, Change, Purpose};
@@ -92,7 +92,9 @@ impl Watch {
         let now = &after.progress;
         if step.transitions.is_empty() {
             must(before == now, Kind::Silent, || format!("the state changed silently: {before:?} {now:?}"))?;
-            return must(step.effects.is_empty(), Kind::Silent, || format!("out of nothing: {:?}", step.effects));
+            return must(step.effects.is_empty(), Kind::Silent, || {
+                format!("out of nothing: {:?}", step.effects)
+            });
         }
         must(now.version == before.version + 1, Kind::Silent, || format!("version {}", now.version))?;
         let in_flight = now.services.iter().filter(|state| under_way(state)).count();
@@ -103,8 +105,10 @@ impl Watch {
 
     /// Who starts nothing starts nothing, but for what another operation has pushed aside.
     fn started(&self, before: &Progress, after: &Deployment, step: &Step) -> Checked {
-        let aborted =
-            matches!(after.state(), State::Stopping { towards: Ending::Aborted { .. }, .. } | State::Aborted { .. });
+        let aborted = matches!(
+            after.state(),
+            State::Stopping { towards: Ending::Aborted { .. }, .. } | State::Aborted { .. }
+        );
         let idle = |state: &State| {
             matches!(state, State::Paused { .. } | State::Stopping { .. }) || state.is_finished()
         };
@@ -167,7 +171,9 @@ fn blockers(deployment: &Deployment) -> Checked {
     });
     for (name, blocker) in &named {
         let wanted = expected.next().map(|(change, _)| change.name());
-        must(wanted == Some(*name), Kind::Blockers, || format!("{name} has {blocker}, expected of {wanted:?}"))?;
+        must(wanted == Some(*name), Kind::Blockers, || {
+            format!("{name} has {blocker}, expected of {wanted:?}")
+        })?;
     }
     must(expected.next().is_none(), Kind::Blockers, || format!("somebody waits for nothing: {named:?}"))
 }
@@ -292,7 +298,8 @@ impl<'a> Story<'a> {
         }
         for (at, effect) in &run.stored.effects {
             if let Effect::Sync { change, request, reason, .. } = effect {
-                let way = if reason.starts_with("rolled back") { &mut story.back } else { &mut story.forward };
+                let way =
+                    if reason.starts_with("rolled back") { &mut story.back } else { &mut story.forward };
                 way[*change as usize].push((*at, request));
             }
         }
@@ -307,7 +314,9 @@ impl<'a> Story<'a> {
     }
 
     fn note(&mut self, entry: &'a LogEntry) {
-        let Some(facts) = position(entry.app.as_str()).and_then(|change| self.facts.get_mut(change)) else { return };
+        let Some(facts) = position(entry.app.as_str()).and_then(|change| self.facts.get_mut(change)) else {
+            return;
+        };
         let operation = entry.request.as_ref();
         match entry.kind {
             LogKind::Requested { .. } => {
@@ -434,17 +443,23 @@ impl<'a> Story<'a> {
         for (change, planned) in plan.changes.iter().enumerate() {
             let before: Vec<usize> = (0..change).filter(|&other| self.precedes(other, change)).collect();
             for (_, request) in &self.forward[change] {
-                let Some(started) = self.facts[change].operations.get(request).and_then(|one| one.started) else {
+                let Some(started) = self.facts[change].operations.get(request).and_then(|one| one.started)
+                else {
                     continue;
                 };
-                must(planned.action == Action::Sync, Kind::Order, || format!("{request} is not to be synced"))?;
+                must(planned.action == Action::Sync, Kind::Order, || {
+                    format!("{request} is not to be synced")
+                })?;
                 for &other in &before {
                     must(self.let_through(other, started), Kind::Order, || {
                         format!("{request} started at {started}, before {} was healthy", self.name(other))
                     })?;
                 }
             }
-            exact.insert(planned.app.clone(), before.iter().map(|&one| plan.changes[one].app.clone()).collect());
+            exact.insert(
+                planned.app.clone(),
+                before.iter().map(|&one| plan.changes[one].app.clone()).collect(),
+            );
         }
         let skipped = (0..plan.changes.len()).any(|change| self.skipped_by_a_person(change, Timestamp::MAX));
         if !self.scenario.calm || skipped || plan.revision == crate::scenario::revision('a') {
@@ -488,9 +503,9 @@ impl<'a> Story<'a> {
         let changes = self.changes();
         let waves = self.scenario.brief.plan.order == Order::Waves;
         for lower in 0..changes.len() {
-            let starts = self.back[lower]
-                .iter()
-                .filter_map(|(_, request)| self.facts[lower].operations.get(request).and_then(|one| one.started));
+            let starts = self.back[lower].iter().filter_map(|(_, request)| {
+                self.facts[lower].operations.get(request).and_then(|one| one.started)
+            });
             let Some(started) = starts.min() else { continue };
             let mut above = vec![false; changes.len()];
             above[lower] = true;
@@ -545,7 +560,9 @@ impl<'a> Story<'a> {
                         let checked = from == "checking" && planned.action != Action::Sync;
                         must(checked, Kind::Quarantine, || format!("{} failed from {from}", planned.name()))?;
                     }
-                    (_, "rolled-back") if self.scenario.brief.plan.purpose == Purpose::Rollback => failed += 1,
+                    (_, "rolled-back") if self.scenario.brief.plan.purpose == Purpose::Rollback => {
+                        failed += 1
+                    }
                     _ => {}
                 }
             }
@@ -606,7 +623,10 @@ impl<'a> Story<'a> {
             _ => false,
         };
         must(fine, Kind::End, || format!("it succeeded with {} {state:?}", planned.name()))?;
-        if planned.action != Action::Sync || !self.scenario.calm || matches!(state, ServiceState::Skipped { .. }) {
+        if planned.action != Action::Sync
+            || !self.scenario.calm
+            || matches!(state, ServiceState::Skipped { .. })
+        {
             return Ok(());
         }
         let target = match state {

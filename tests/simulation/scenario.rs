@@ -8,9 +8,7 @@ use argocd_orchestrator::domain::application::ApplicationSpec;
 use argocd_orchestrator::domain::catalog::{Order, RollbackPolicy};
 use argocd_orchestrator::domain::deployment::{Brief, Command, Input, OnFailure, Policy};
 use argocd_orchestrator::domain::names::{Revision, Wave};
-use argocd_orchestrator::domain::plan::{
-    Action, Baseline, Change, Plan, Purpose, Rendering, fingerprint,
-};
+use argocd_orchestrator::domain::plan::{Action, Baseline, Change, Plan, Purpose, Rendering, fingerprint};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 
@@ -121,7 +119,8 @@ impl Scenario {
     pub(crate) fn patience(&self) -> SignedDuration {
         let policy = &self.brief.policy;
         let attempt = policy.health_timeout + policy.retry_delay + self.look + SignedDuration::from_secs(30);
-        let rounds: u32 = (0..self.brief.plan.changes.len()).map(|change| 2 * self.attempts(change) + 8).sum();
+        let rounds: u32 =
+            (0..self.brief.plan.changes.len()).map(|change| 2 * self.attempts(change) + 8).sum();
         attempt * i32::try_from(rounds).unwrap()
     }
 }
@@ -161,8 +160,7 @@ fn plan(rng: &mut Rng, seed: u64, purpose: Purpose) -> Plan {
     let baseline = Baseline { revision: revision('a'), rendering: rendering.clone(), healthy_at: noon() };
     let mut changes = Vec::with_capacity(services + 1);
     for position in 0..=services {
-        let previous =
-            (purpose != Purpose::Deploy || rng.u32(0..100) < known).then(|| baseline.clone());
+        let previous = (purpose != Purpose::Deploy || rng.u32(0..100) < known).then(|| baseline.clone());
         let action = match purpose {
             Purpose::Deploy if previous.is_none() && rng.u32(0..40) == 0 => held(),
             Purpose::Deploy if previous.is_none() || rng.u32(0..100) < touched => Action::Sync,
@@ -329,12 +327,8 @@ fn trouble_of(rng: &mut Rng, calm: bool) -> Exception {
         1..=3 => At::LaterRevisions,
         _ => At::Revision(revision('b')),
     };
-    let fail = Fail {
-        how,
-        at,
-        from_attempt: rng.u32(1..3),
-        attempts: (rng.u32(0..3) > 0).then(|| rng.u32(1..4)),
-    };
+    let fail =
+        Fail { how, at, from_attempt: rng.u32(1..3), attempts: (rng.u32(0..3) > 0).then(|| rng.u32(1..4)) };
     Exception {
         fail: (rng.u32(0..8) > 0).then_some(Some(fail)),
         flapping_period: Some(Length::from_millis(rng.u64(300..8_000))),
@@ -378,7 +372,12 @@ pub(crate) fn interference(rng: &mut Rng, plan: &Plan) -> Input {
     Input::Command { by: "bob".into(), command }
 }
 
-fn externals(rng: &mut Rng, plan: &Plan, start: Timestamp, horizon: u64) -> Vec<(Timestamp, usize, Revision)> {
+fn externals(
+    rng: &mut Rng,
+    plan: &Plan,
+    start: Timestamp,
+    horizon: u64,
+) -> Vec<(Timestamp, usize, Revision)> {
     let count = [0, 0, 2, 8][rng.usize(0..4)];
     let mut externals: Vec<_> = (0..count)
         .map(|_| {
