@@ -30,7 +30,8 @@ pub struct Catalog {
     pub namespace: Namespace,
     /// The shared configMaps: key in the values to name in the cluster.
     pub config_maps: BTreeMap<String, String>,
-    /// What else stands under `global` (or beside the known keys), kept aside: templates may use it.
+    /// What else stands beside the known keys, kept because the chart or a template may use it; what else stands
+    /// under `global` is in its key `global`.
     pub extra: BTreeMap<String, Value>,
     /// All services, in the order of the file, those switched off among them.
     pub services: Vec<Service>,
@@ -117,6 +118,9 @@ pub struct HealthCheck {
     pub endpoint: String,
     /// HTTP method. Default `GET`.
     pub method: String,
+    /// Port of its container; none for the service's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// Status that counts as healthy. Default 200.
     pub expected_status: u16,
     /// Seconds until one check is given up. Default 10.
@@ -153,7 +157,7 @@ pub struct Reference {
 pub struct VolumeClaim {
     /// Name of the claim.
     pub name: String,
-    /// Kubernetes quantity such as `5Gi`; none where an existing claim is referred to.
+    /// Kubernetes quantity such as `5Gi`; none for the chart's default, or for that of an existing claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
     /// Storage class; none for the cluster's default.
@@ -162,6 +166,12 @@ pub struct VolumeClaim {
     /// An existing claim that is used instead of a new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
+    /// Where it is mounted; none for the chart's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_path: Option<String>,
+    /// Kubernetes access modes; empty for the chart's default.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub access_modes: Vec<String>,
 }
 
 /// When a service is rolled back, and how much of its history is kept.

@@ -108,6 +108,29 @@ pub fn any_error(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(Diagnostic::is_error)
 }
 
+/// Text of the input as a message shows it: in backticks, cut to 60 characters, and without anything that could
+/// steer a terminal or forge a line of a log.
+pub fn quoted(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let mut out = String::from("`");
+    for (position, c) in text.chars().enumerate() {
+        if position == SHOWN {
+            out.push('…');
+            break;
+        }
+        // Besides control characters: marks that turn the direction of writing around.
+        if c.is_control()
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out.push('`');
+    out
+}
+
 /// The stable words for what can be found wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -138,6 +161,8 @@ pub enum Code {
     CustomerMismatch,
     /// A service twice.
     DuplicateService,
+    /// A list of services names one that the file does not define.
+    UnknownService,
     /// A dependency that no service has as its name.
     UnknownDependency,
     /// A dependency on a service that is switched off.
@@ -152,6 +177,8 @@ pub enum Code {
     WaveOrder,
     /// A wave above the configured highest.
     WaveOutOfRange,
+    /// Two places of one file give a service different waves.
+    WaveConflict,
     /// No wave given; one was taken from the graph.
     MissingWave,
     /// An image tag that is empty, or that Helm would read as a number.
@@ -193,5 +220,12 @@ mod tests {
         assert_eq!(json["severity"], "error");
         assert_eq!(json["file"], "values.yaml");
         assert_eq!(json["line"], 3);
+    }
+
+    #[test]
+    fn quoted_text_cannot_steer_a_terminal() {
+        assert_eq!(quoted("user-service"), "`user-service`");
+        assert_eq!(quoted("a\u{1b}[31m\nb\u{202e}"), "`a\\u{1b}[31m\\nb\\u{202e}`");
+        assert_eq!(quoted(&"x".repeat(1000)).chars().count(), 63);
     }
 }
