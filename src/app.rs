@@ -50,18 +50,13 @@ impl App {
     ///
     /// # Errors
     /// When the store does not take it now; the sender has to try again.
-    pub async fn submit(&self, request: Request, id: EventId, now: Timestamp) -> Result<Accepted, StoreError> {
-        let kind = request.kind;
-        let source = request.source.clone();
-        let accepted = self.store.accept(NewEvent { id, request, received_at: now }).await?;
-        tracing::info!(
-            event = %accepted.event,
-            duplicate = accepted.duplicate,
-            ?kind,
-            %source,
-            "event accepted"
-        );
-        Ok(accepted)
+    pub async fn submit(
+        &self,
+        request: Request,
+        id: EventId,
+        now: Timestamp,
+    ) -> Result<Accepted, StoreError> {
+        submit(&self.store, request, id, now).await
     }
 
     /// Keeps a request that can never succeed, with all that is wrong with it.
@@ -79,23 +74,39 @@ impl App {
         tracing::warn!(event = %id, faults = faults.len(), "a request that can never succeed was kept as a dead letter");
         self.store.dead_letter(DeadLetter { id, received_at: now, faults, resource, payload }).await
     }
+}
 
-    /// Puts a person's command before a deployment. It takes effect when the worker gets to it, which may be
-    /// another process.
-    ///
-    /// # Errors
-    /// When there is no such deployment, or it is not in a state for the command.
-    pub async fn command(
-        &self,
-        id: &DeploymentId,
-        by: String,
-        command: Command,
-        now: Timestamp,
-    ) -> Result<Deployment, CommandError> {
-        let deployment =
-            self.store.deployment(id).await?.ok_or_else(|| CommandError::Unknown(id.clone()))?;
-        deployment.accepts(&command).map_err(CommandError::Refused)?;
-        self.store.send(id, &Input::Command { by, command }, now).await?;
-        Ok(deployment)
-    }
+/// Accepts a request, with nothing but the store: also beside a running server, whose worker notices it.
+///
+/// # Errors
+/// When the store does not take it now; the sender has to try again.
+pub async fn submit(
+    store: &Store,
+    request: Request,
+    id: EventId,
+    now: Timestamp,
+) -> Result<Accepted, StoreError> {
+    let kind = request.kind;
+    let source = request.source.clone();
+    let accepted = store.accept(NewEvent { id, request, received_at: now }).await?;
+    tracing::info!(event = %accepted.event, duplicate = accepted.duplicate, ?kind, %source, "event accepted");
+    Ok(accepted)
+}
+
+/// Puts a person's command before a deployment. It takes effect when the worker gets to it, which may be
+/// another process.
+///
+/// # Errors
+/// When there is no such deployment, or it is not in a state for the command.
+pub async fn command(
+    store: &Store,
+    id: &DeploymentId,
+    by: String,
+    command: Command,
+    now: Timestamp,
+) -> Result<Deployment, CommandError> {
+    let deployment = store.deployment(id).await?.ok_or_else(|| CommandError::Unknown(id.clone()))?;
+    deployment.accepts(&command).map_err(CommandError::Refused)?;
+    store.send(id, &Input::Command { by, command }, now).await?;
+    Ok(deployment)
 }

@@ -133,15 +133,18 @@ pub struct Source {
     /// Whether a `file://` URL is right. Default false.
     #[serde(default)]
     pub allow_file: bool,
-    /// User name for https.
+    /// User name for https; GitHub's for tokens where it is not given.
     #[serde(default)]
     pub username: Option<String>,
     /// Password or token for https: as it is, or `${VARIABLE}`.
     #[serde(default)]
-    pub password: Option<SecretString>,
+    pub token: Option<SecretString>,
     /// Private key file for ssh.
     #[serde(default)]
     pub ssh_key: Option<PathBuf>,
+    /// File with the hosts' keys for ssh; unknown hosts are refused.
+    #[serde(default)]
+    pub known_hosts: Option<PathBuf>,
     /// What its refs deploy. A ref that is not here deploys nothing.
     pub targets: Vec<Target>,
 }
@@ -366,9 +369,10 @@ impl Config {
         };
         let mut config = parsed
             .map_err(|error| ConfigError::Unreadable { file: file.into(), reason: error.to_string() })?;
-        config.look_up_secrets(variable).and_then(|()| config.check()).map_err(|(setting, reason)| {
-            ConfigError::Unusable { file: file.into(), setting, reason }
-        })?;
+        config
+            .look_up_secrets(variable)
+            .and_then(|()| config.check())
+            .map_err(|(setting, reason)| ConfigError::Unusable { file: file.into(), setting, reason })?;
         config.limits.max_waves = config.sync_wave.max_waves;
         Ok(config)
     }
@@ -391,22 +395,38 @@ impl Config {
             resolve(format!("grpc.tokens[{}].token", token.name), &mut token.token)?;
         }
         for source in &mut self.sources {
-            if let Some(password) = &mut source.password {
-                resolve(format!("sources[{}].password", source.name), password)?;
+            if let Some(token) = &mut source.token {
+                resolve(format!("sources[{}].token", source.name), token)?;
             }
         }
         Ok(())
     }
 
+    /// Whether the trigger's address is safe to listen on.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn check_listener(&self) -> Result<(), String> {
+        let Grpc { listen, tls, allow_plaintext, tokens, .. } = &self.grpc;
+        if listen.ip().is_loopback() {
+            return Ok(());
+        }
+        if tls.is_none() && !allow_plaintext {
+            return Err(format!(
+                "{listen} is not a loopback address: set `grpc.tls`, or `grpc.allow-plaintext: true` where a mesh \
+                 encrypts"
+            ));
+        }
+        if tokens.is_empty() {
+            return Err(format!(
+                "{listen} is not a loopback address, and without `grpc.tokens` anybody could deploy"
+            ));
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), (String, String)> {
-        let loopback = self.grpc.listen.ip().is_loopback();
-        if !loopback && self.grpc.tls.is_none() && !self.grpc.allow_plaintext {
-            let reason = "is not a loopback address: set `grpc.tls`, or `grpc.allow-plaintext: true` where a mesh encrypts";
-            return Err(("grpc.listen".into(), reason.into()));
-        }
-        if !loopback && self.grpc.tokens.is_empty() {
-            return Err(("grpc.tokens".into(), "is empty, and the address is not loopback: anybody could deploy".into()));
-        }
+        self.check_listener().map_err(|reason| ("grpc.listen".to_owned(), reason))?;
         let mut names = BTreeMap::new();
         for source in &self.sources {
             if names.insert(&source.name, ()).is_some() {
@@ -414,7 +434,8 @@ impl Config {
             }
             for target in &source.targets {
                 if !target.reference.starts_with("refs/") {
-                    let reason = format!("{:?} is not a full ref such as `refs/heads/main`", target.reference);
+                    let reason =
+                        format!("{:?} is not a full ref such as `refs/heads/main`", target.reference);
                     return Err((format!("sources[{}].targets.ref", source.name), reason));
                 }
             }

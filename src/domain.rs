@@ -23,6 +23,7 @@ pub mod names;
 pub mod nearest;
 pub mod plan;
 pub mod predict;
+pub mod review;
 pub mod schema;
 pub mod values;
 pub mod yaml;

@@ -124,7 +124,9 @@ pub async fn serve(app: App, listener: TcpListener, stop: CancellationToken) -> 
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .build_v1()?;
     let limit = usize::try_from(settings.max_message.as_u64()).unwrap_or(usize::MAX);
-    let trigger = TriggerServer::new(Service::new(app)).max_decoding_message_size(limit).max_encoding_message_size(limit);
+    let trigger = TriggerServer::new(Service::new(app))
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(limit);
     server
         .add_service(health_service)
         .add_service(reflection)
@@ -173,7 +175,8 @@ impl Service {
                 // The credential is no part of what is kept.
                 let resource = without_token(&message.resource);
                 let payload = message.payload;
-                let kept = self.app.bury(id, faults.clone(), resource, payload, now).await.map_err(refusal)?;
+                let kept =
+                    self.app.bury(id, faults.clone(), resource, payload, now).await.map_err(refusal)?;
                 let event = kept.to_string();
                 return Ok(Receipt {
                     event,
@@ -219,7 +222,9 @@ impl Service {
         };
         Ok(match event.state {
             EventState::Accepted { reason: None, .. } => (true, format!("{id} is accepted")),
-            EventState::Accepted { reason: Some(reason), .. } => (true, format!("{id} is tried again: {reason}")),
+            EventState::Accepted { reason: Some(reason), .. } => {
+                (true, format!("{id} is tried again: {reason}"))
+            }
             EventState::Settled { outcome, .. } => match outcome {
                 Outcome::Planned => {
                     let ids: Vec<_> = event.deployments.iter().map(ToString::to_string).collect();
@@ -270,7 +275,8 @@ fn fetch_resource(yaml: &[u8]) -> Result<Vec<u8>, Status> {
     }
     // As texts: `"1.10"` stays what it is, and nothing deeper can come.
     let options = serde_saphyr::options! { with_snippet: false };
-    let map = serde_saphyr::from_str_with_options::<std::collections::BTreeMap<String, String>>(text, options);
+    let map =
+        serde_saphyr::from_str_with_options::<std::collections::BTreeMap<String, String>>(text, options);
     let map = map.map_err(|_| wrong("is not a map of texts"))?;
     serde_json::to_vec(&map).map_err(|error| Status::internal(error.to_string()))
 }
@@ -283,7 +289,11 @@ fn spec(resource: &[u8]) -> Result<Map<String, Value>, Diagnostic> {
         Ok(Value::Object(spec)) => Ok(spec),
         Ok(_) | Err(_) => {
             let place = Place::file("spec");
-            Err(Diagnostic::error(Code::BadRequest, place, "it is not a JSON object as FetchResource answers it"))
+            Err(Diagnostic::error(
+                Code::BadRequest,
+                place,
+                "it is not a JSON object as FetchResource answers it",
+            ))
         }
     }
 }
@@ -320,11 +330,10 @@ fn authenticate<'a>(tokens: &'a [Token], given: Option<&str>) -> Result<Option<&
 /// The one place where the store's errors become answers. What went wrong inside is logged, not sent.
 fn refusal(error: StoreError) -> Status {
     tracing::error!(%error, "a call could not be stored");
-    match error {
-        StoreError::Busy { .. } | StoreError::Full { .. } => {
-            Status::resource_exhausted("too much waits to be stored; try again")
-        }
-        _ => Status::unavailable("the store does not take it now; try again"),
+    if matches!(error, StoreError::Busy { .. } | StoreError::Full) {
+        Status::resource_exhausted("too much waits to be stored; try again")
+    } else {
+        Status::unavailable("the store does not take it now; try again")
     }
 }
 

@@ -10,11 +10,12 @@
 //!
 //! Read in this order.
 
-pub mod domain;
-pub mod ports;
 pub mod adapters;
-pub mod store;
-pub mod config;
 pub mod app;
-pub mod worker;
+pub mod cli;
+pub mod config;
+pub mod domain;
 pub mod grpc;
+pub mod ports;
+pub mod store;
+pub mod worker;

@@ -52,10 +52,11 @@ pub struct CustomerFiles {
 impl CustomerFiles {
     /// Whether any of these changed paths is one of its files.
     pub fn touched_by(&self, changed: &[String], layout: &Layout) -> bool {
-        let below = |folder: &str, path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-        changed.iter().any(|path| {
-            path == &self.values || below(&self.folder, path) || below(&layout.base, path)
-        })
+        let below =
+            |folder: &str, path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        changed
+            .iter()
+            .any(|path| path == &self.values || below(&self.folder, path) || below(&layout.base, path))
     }
 }
 
@@ -80,7 +81,8 @@ pub async fn customers(
         }
     }
     for (folder, mut files) in folders {
-        let path = if layout.charts.is_empty() { folder.clone() } else { format!("{}/{folder}", layout.charts) };
+        let path =
+            if layout.charts.is_empty() { folder.clone() } else { format!("{}/{folder}", layout.charts) };
         let values = format!("{path}/values.yaml");
         let Some(content) = files.remove(&values) else { continue };
         match folder.parse::<CustomerId>() {
@@ -94,11 +96,15 @@ pub async fn customers(
     }
     if let Some(cac) = &layout.cac {
         for (path, content) in source.list(name, revision, cac).await? {
-            let file = path.strip_prefix(cac.as_str()).map(|rest| rest.trim_start_matches('/')).unwrap_or_default();
-            let Some(stem) = file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml")) else { continue };
+            let file =
+                path.strip_prefix(cac.as_str()).map(|rest| rest.trim_start_matches('/')).unwrap_or_default();
+            let Some(stem) = file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml")) else {
+                continue;
+            };
             match stem.parse::<CustomerId>() {
                 Ok(customer) if found.iter().any(|other| other.customer == customer) => {
-                    let message = format!("{customer} has a chart of its own as well: nobody can say which counts");
+                    let message =
+                        format!("{customer} has a chart of its own as well: nobody can say which counts");
                     let place = Place::file(&path);
                     diagnostics.push(Diagnostic::error(Code::NameCollision, place, message));
                 }
@@ -157,7 +163,11 @@ pub fn load(
     let Some(catalog) = catalog else { return Err(diagnostics) };
     let (graph, more) = Graph::build(&catalog, order, limits);
     diagnostics.extend(more);
-    if any_error(&diagnostics) { Err(diagnostics) } else { Ok(Loaded { catalog, graph, warnings: diagnostics }) }
+    if any_error(&diagnostics) {
+        Err(diagnostics)
+    } else {
+        Ok(Loaded { catalog, graph, warnings: diagnostics })
+    }
 }
 
 /// What a customer's file must fit.

@@ -16,7 +16,9 @@ use crate::domain::catalog::Order;
 use crate::domain::deployment::{Brief, Deployment, Input};
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::event::{Kind, Push, Request, Trigger};
-use crate::domain::names::{AppName, CustomerId, DeploymentId, Environment, EventId, Fingerprint, Revision, SourceName};
+use crate::domain::names::{
+    AppName, CustomerId, DeploymentId, Environment, EventId, Fingerprint, Revision, SourceName,
+};
 use crate::domain::plan::{Baselines, Inputs, Plan, Purpose, Quarantined, Selection, fingerprint, plan};
 use crate::ports::{ClusterError, SourceError};
 use crate::store::{DeploymentFilter, Outcome, Settlement, StoreError, StoredEvent};
@@ -63,13 +65,16 @@ impl Later {
 ///
 /// # Errors
 /// When something does not answer now.
-pub async fn settle(
-    app: &App,
-    event: &StoredEvent,
-    epoch: u64,
-    now: Timestamp,
-) -> Result<Settlement, Later> {
-    let mut intake = Intake { app, event, now, made: Vec::new(), existing: Vec::new(), inputs: Vec::new(), notes: Vec::new() };
+pub async fn settle(app: &App, event: &StoredEvent, epoch: u64, now: Timestamp) -> Result<Settlement, Later> {
+    let mut intake = Intake {
+        app,
+        event,
+        now,
+        made: Vec::new(),
+        existing: Vec::new(),
+        inputs: Vec::new(),
+        notes: Vec::new(),
+    };
     let outcome = intake.outcome().await?;
     let Intake { made, existing, inputs, .. } = intake;
     Ok(Settlement { event: event.id.clone(), outcome, at: now, deployments: made, existing, inputs, epoch })
@@ -125,14 +130,19 @@ impl Intake<'_> {
             self.target(&moment).await?;
         }
         if self.made.is_empty() && self.existing.is_empty() {
-            let reason = if self.notes.is_empty() { "it touches no customer".into() } else { self.notes.join("; ") };
+            let reason =
+                if self.notes.is_empty() { "it touches no customer".into() } else { self.notes.join("; ") };
             return Ok(Outcome::Ignored { reason });
         }
         Ok(Outcome::Planned)
     }
 
     /// Which commit it is about. The second layer says why there is none.
-    async fn moment<'s>(&self, source: &'s Source, target: &'s Target) -> Result<Result<Moment<'s>, Outcome>, Later> {
+    async fn moment<'s>(
+        &self,
+        source: &'s Source,
+        target: &'s Target,
+    ) -> Result<Result<Moment<'s>, Outcome>, Later> {
         let values = &self.app.values;
         let head = values.head(&source.name, &target.reference).await?;
         let layout = Layout::of(&self.app.config, target);
@@ -142,14 +152,14 @@ impl Intake<'_> {
                 if push.after.is_none() {
                     return Ok(Err(Outcome::Ignored { reason: format!("{} was deleted", push.reference) }));
                 }
-                if let Some(after) = &push.after {
-                    if !values.contains(&source.name, after).await? {
-                        return Err(SourceError::MissingRevision {
-                            source_name: source.name.clone(),
-                            revision: after.clone(),
-                        }
-                        .into());
+                if let Some(after) = &push.after
+                    && !values.contains(&source.name, after).await?
+                {
+                    return Err(SourceError::MissingRevision {
+                        source_name: source.name.clone(),
+                        revision: after.clone(),
                     }
+                    .into());
                 }
                 let Some(head) = head else {
                     let reason = format!("{} is not in the repository any more", push.reference);
@@ -179,7 +189,12 @@ impl Intake<'_> {
     }
 
     /// What the push changed, by git; none where everything has to be looked at.
-    async fn changed(&self, source: &Source, push: &Push, head: &Revision) -> Result<Option<Vec<String>>, Later> {
+    async fn changed(
+        &self,
+        source: &Source,
+        push: &Push,
+        head: &Revision,
+    ) -> Result<Option<Vec<String>>, Later> {
         let values = &self.app.values;
         match &push.before {
             Some(before) if values.contains(&source.name, before).await? => {
@@ -227,7 +242,9 @@ impl Intake<'_> {
             .await?
             .value
             .into_iter()
-            .filter(|other| &other.brief.plan.customer == customer && &other.brief.plan.environment == environment)
+            .filter(|other| {
+                &other.brief.plan.customer == customer && &other.brief.plan.environment == environment
+            })
             .collect();
         let whole = is_whole(request);
         if whole {
@@ -254,14 +271,16 @@ impl Intake<'_> {
             return Ok(());
         }
         let id = deployment_id(&self.event.id, customer, environment);
-        let loaded = match load(app, &moment.source.name, moment.target, files, &moment.revision, self.order()).await? {
-            Ok(loaded) => loaded,
-            Err(faults) => {
-                let made = self.rejected(moment, customer, Some(files), faults);
-                self.made.extend(made);
-                return Ok(());
-            }
-        };
+        let loaded =
+            match load(app, &moment.source.name, moment.target, files, &moment.revision, self.order()).await?
+            {
+                Ok(loaded) => loaded,
+                Err(faults) => {
+                    let made = self.rejected(moment, customer, Some(files), faults);
+                    self.made.extend(made);
+                    return Ok(());
+                }
+            };
         let drafted = draft(app, request, &moment.source.name, &moment.revision, files, &loaded).await?;
         let plan = match drafted {
             Ok(plan) => plan,
@@ -294,7 +313,12 @@ impl Intake<'_> {
     }
 
     /// Whether nothing of a customer can have changed, so that its values need not even be read.
-    async fn is_untouched(&self, moment: &Moment<'_>, files: &CustomerFiles, idle: bool) -> Result<bool, Later> {
+    async fn is_untouched(
+        &self,
+        moment: &Moment<'_>,
+        files: &CustomerFiles,
+        idle: bool,
+    ) -> Result<bool, Later> {
         let (customer, environment) = (&files.customer, &moment.target.environment);
         if asks_to_force(&self.event.request) || !idle {
             return Ok(false);
@@ -369,28 +393,32 @@ pub fn give_up(app: &App, event: &StoredEvent, reason: &str, epoch: u64, now: Ti
     let request = &event.request;
     let code = Code::MissingRevision;
     let fault = Diagnostic::error(code, Place::file(request.source.as_str()), reason.to_owned());
-    let target = app.config.source(&request.source).and_then(|source| source.targets.iter().find(|t| wants(request, t)));
+    let target = app
+        .config
+        .source(&request.source)
+        .and_then(|source| source.targets.iter().find(|t| wants(request, t)));
     let revision = match &request.trigger {
         Trigger::Push(Push { after, .. }) => after.clone(),
         Trigger::Manual { revision, .. } => revision.clone(),
         Trigger::Other { .. } => None,
     };
-    let deployment = target.zip(request.customer.as_ref()).zip(revision).and_then(|((target, customer), revision)| {
-        let environment = &target.environment;
-        let order = request.order.unwrap_or(app.config.order());
-        let brief = Brief {
-            id: deployment_id(&event.id, customer, environment),
-            event: event.id.clone(),
-            requested_by: request.requested_by.clone(),
-            created_at: now,
-            whole: is_whole(request),
-            digest: fingerprint(&""),
-            path: String::new(),
-            plan: empty_plan(&request.source, customer, environment, &revision, order)?,
-            policy: app.config.policy(environment),
-        };
-        Some(Deployment::rejected(brief, reason.to_owned(), vec![fault.clone()]))
-    });
+    let deployment =
+        target.zip(request.customer.as_ref()).zip(revision).and_then(|((target, customer), revision)| {
+            let environment = &target.environment;
+            let order = request.order.unwrap_or(app.config.order());
+            let brief = Brief {
+                id: deployment_id(&event.id, customer, environment),
+                event: event.id.clone(),
+                requested_by: request.requested_by.clone(),
+                created_at: now,
+                whole: is_whole(request),
+                digest: fingerprint(&""),
+                path: String::new(),
+                plan: empty_plan(&request.source, customer, environment, &revision, order)?,
+                policy: app.config.policy(environment),
+            };
+            Some(Deployment::rejected(brief, reason.to_owned(), vec![fault.clone()]))
+        });
     Settlement {
         event: event.id.clone(),
         outcome: Outcome::Rejected { reason: reason.to_owned(), diagnostics: vec![fault] },
@@ -458,7 +486,8 @@ fn empty_plan(
     revision: &Revision,
     order: Order,
 ) -> Option<Plan> {
-    let namespace = format!("{customer}-{environment}").parse().or_else(|_| customer.as_str().parse()).ok()?;
+    let namespace =
+        format!("{customer}-{environment}").parse().or_else(|_| customer.as_str().parse()).ok()?;
     Some(Plan {
         customer: customer.clone(),
         environment: environment.clone(),
@@ -522,17 +551,21 @@ async fn draft(
         Kind::HealthCheck => Purpose::Check,
         Kind::Rollback => Purpose::Rollback,
     };
-    let baselines = if purpose == Purpose::Rollback { earlier(app, customer, environment, &running).await? } else { running.clone() };
+    let baselines = if purpose == Purpose::Rollback {
+        earlier(app, customer, environment, &running).await?
+    } else {
+        running.clone()
+    };
     let selection = Selection {
         services: request.service.clone().map(|service| BTreeSet::from([service])),
         wave: request.wave,
         force: asks_to_force(request),
     };
-    if let Some(service) = &request.service {
-        if loaded.graph.index(service).is_none() {
-            let message = format!("{customer} has no enabled service {service}");
-            return Ok(Err(Diagnostic::error(Code::BadRequest, Place::file(&files.values), message)));
-        }
+    if let Some(service) = &request.service
+        && loaded.graph.index(service).is_none()
+    {
+        let message = format!("{customer} has no enabled service {service}");
+        return Ok(Err(Diagnostic::error(Code::BadRequest, Place::file(&files.values), message)));
     }
     let live = if running.is_empty() { BTreeMap::new() } else { live(app, loaded).await? };
     let durations = loaded.durations();
@@ -550,9 +583,9 @@ async fn draft(
         selection: &selection,
         durations: &durations,
     });
-    Ok(drafted.map(|plan| with_running(plan, &running)).map_err(|error| {
-        Diagnostic::error(Code::BadName, Place::file(&files.values), error.to_string())
-    }))
+    Ok(drafted
+        .map(|plan| with_running(plan, &running))
+        .map_err(|error| Diagnostic::error(Code::BadName, Place::file(&files.values), error.to_string())))
 }
 
 /// For a rollback, what a service renders from is what it runs now: that is what is taken back.
@@ -577,7 +610,8 @@ async fn earlier(
     let mut earlier = Baselines::new();
     // Newest first.
     for row in app.store.history(customer, environment, None).await?.value {
-        let now: Option<Fingerprint> = running.get(&row.service).map(|baseline| baseline.rendering.fingerprint());
+        let now: Option<Fingerprint> =
+            running.get(&row.service).map(|baseline| baseline.rendering.fingerprint());
         if now.is_some_and(|now| now != row.fingerprint) {
             earlier.entry(row.service).or_insert(row.baseline);
         }

@@ -12,7 +12,11 @@ pub(super) mod grid;
 const WIDTH: u16 = 160;
 
 /// Prints a value in the wanted form; `table` makes the one for people.
-pub(super) fn print<T: Serialize>(output: Output, value: &T, table: impl FnOnce() -> String) -> Result<(), Failure> {
+pub(super) fn print<T: Serialize>(
+    output: Output,
+    value: &T,
+    table: impl FnOnce() -> String,
+) -> Result<(), Failure> {
     let text = match output {
         Output::Table => table(),
         Output::Json => {

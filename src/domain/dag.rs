@@ -19,6 +19,12 @@ pub const UNORDERED: u32 = u32::MAX;
 /// How many nodes are taken in hand at once. Small enough for their lists to stay in the first-level cache.
 const BATCH: usize = 1024;
 
+/// How many entries of a list are copied at once, and so how many there are behind the last list.
+const PADDING: usize = 8;
+
+/// Numbers from here on are counts below zero: not levels, and not numbers of nodes or edges.
+const WAITING: u32 = 1 << 31;
+
 /// A directed graph that should be acyclic.
 #[derive(Debug, Clone, Default)]
 pub struct Dag {
@@ -41,7 +47,7 @@ impl Dag {
     /// A graph of `nodes` nodes and these edges, each from a dependant to its dependency.
     ///
     /// # Panics
-    /// When an edge names a node that is not there, or there are more than `u32::MAX - 2` nodes or edges.
+    /// When an edge names a node that is not there, or there are 2^31 nodes or edges.
     pub fn new(nodes: usize, edges: &[(u32, u32)]) -> Self {
         assert!(
             nodes < UNORDERED as usize && edges.len() < UNORDERED as usize,
@@ -69,7 +75,7 @@ impl Dag {
 
     /// How many edges.
     pub fn edge_count(&self) -> usize {
-        self.dependants.targets.len()
+        self.dependants.starts.last().map_or(0, |&end| end as usize)
     }
 
     /// What `node` depends on, lowest number first.
@@ -91,49 +97,57 @@ impl Dag {
     /// All nodes by level and number: every dependency before its dependants.
     pub fn layers(&self) -> Layers {
         let nodes = self.len();
-        let starts = &self.dependants.starts;
-        let mut waiting = self.counts.clone();
-        let mut levels = vec![UNORDERED; nodes];
+        let Adjacency { starts, targets } = &self.dependants;
+        // Counts up from below zero with each dependency that is done. At zero the node is ready, and from
+        // then on its place holds its level: no second array has to be fetched for that.
+        let mut levels: Vec<u32> = self.counts.iter().map(|&count| 0_u32.wrapping_sub(count)).collect();
         // One more than there are nodes: each candidate is written, and only counted when it is ready.
         let mut queue = vec![0_u32; nodes + 1];
         let mut tail = 0;
-        for (node, &count) in (0_u32..).zip(&waiting) {
+        for (node, &waiting) in (0_u32..).zip(&levels) {
             queue[tail] = node;
-            tail += usize::from(count == 0);
+            tail += usize::from(waiting == 0);
         }
-        let mut spans: Vec<(u32, u32)> = Vec::with_capacity(BATCH);
-        let mut reached: Vec<u32> = Vec::with_capacity(4 * BATCH);
+        let mut spans: Vec<(usize, usize)> = Vec::with_capacity(BATCH);
+        let mut reached = vec![0_u32; PADDING * BATCH];
         let mut bounds = vec![0_u32];
         let mut head = 0;
-        for level in 0_u32.. {
+        while head < tail {
             let end = tail;
-            if head == end {
-                break;
-            }
+            let next_level = narrow(bounds.len());
             while head < end {
                 let stop = end.min(head + BATCH);
+                let span = |&node: &u32| (starts[node as usize] as usize, starts[node as usize + 1] as usize);
                 spans.clear();
-                spans.extend(
-                    queue[head..stop].iter().map(|&node| (starts[node as usize], starts[node as usize + 1])),
-                );
-                for &node in &queue[head..stop] {
-                    levels[node as usize] = level;
-                }
-                reached.clear();
+                spans.extend(queue[head..stop].iter().map(span));
+                let mut count = 0;
                 for &(from, to) in &spans {
-                    reached.extend_from_slice(&self.dependants.targets[from as usize..to as usize]);
+                    // Most lists are short: a fixed number of entries is copied without asking for the length,
+                    // which nobody could predict, and what is too much is overwritten by the next list.
+                    let length = to - from;
+                    let copied = length.max(PADDING);
+                    if count + copied > reached.len() {
+                        reached.resize(2 * (count + copied), 0);
+                    }
+                    if length <= PADDING {
+                        reached[count..count + PADDING].copy_from_slice(&targets[from..from + PADDING]);
+                    } else {
+                        reached[count..count + length].copy_from_slice(&targets[from..to]);
+                    }
+                    count += length;
                 }
-                for &node in &reached {
-                    let count = &mut waiting[node as usize];
-                    *count -= 1;
+                for &node in &reached[..count] {
+                    let place = &mut levels[node as usize];
+                    let waiting = place.wrapping_add(1);
+                    *place = if waiting == 0 { next_level } else { waiting };
                     queue[tail] = node;
-                    tail += usize::from(*count == 0);
+                    tail += usize::from(waiting == 0);
                 }
                 head = stop;
             }
             bounds.push(narrow(end));
         }
-        let order = sorted_by_level(&levels, &bounds, tail);
+        let order = sorted_by_level(&mut levels, &bounds, tail);
         Layers { order, levels, bounds }
     }
 
@@ -263,7 +277,8 @@ impl Layers {
     }
 }
 
-/// For each node the nodes at the other end of its edges: `targets[starts[n]..starts[n + 1]]`.
+/// For each node the nodes at the other end of its edges: `targets[starts[n]..starts[n + 1]]`. Behind the last
+/// list there is [`PADDING`].
 #[derive(Debug, Clone, Default)]
 struct Adjacency {
     starts: Vec<u32>,
@@ -276,20 +291,18 @@ impl Adjacency {
         // Counted two places up, so that after the sum each node's entry is one up: writing the targets moves
         // it to the node's end, which is the start of the next node, where it belongs.
         let mut starts = vec![0_u32; nodes + 2];
-        for (node, _) in edges() {
-            starts[node as usize + 2] += 1;
-        }
+        edges().for_each(|(node, _)| starts[node as usize + 2] += 1);
         let mut sum = 0;
         for start in &mut starts {
             sum += *start;
             *start = sum;
         }
-        let mut targets = vec![0; count];
-        for (node, target) in edges() {
+        let mut targets = vec![0; count + PADDING];
+        edges().for_each(|(node, target)| {
             let place = &mut starts[node as usize + 1];
             targets[*place as usize] = target;
             *place += 1;
-        }
+        });
         starts.truncate(nodes + 1);
         Self { starts, targets }
     }
@@ -299,15 +312,18 @@ impl Adjacency {
     }
 }
 
-/// Counting sort of the ordered nodes: within a level by number, whatever order the queue had them in.
-fn sorted_by_level(levels: &[u32], bounds: &[u32], ordered: usize) -> Vec<u32> {
+/// Counting sort of the ordered nodes: within a level by number, whatever order the queue had them in. What
+/// still waits gets [`UNORDERED`] as its level.
+fn sorted_by_level(levels: &mut [u32], bounds: &[u32], ordered: usize) -> Vec<u32> {
     let mut places = bounds.to_vec();
     let mut order = vec![0; ordered];
-    for (node, &level) in (0_u32..).zip(levels) {
-        if level != UNORDERED {
-            let place = &mut places[level as usize];
+    for (node, level) in (0_u32..).zip(levels) {
+        if *level < WAITING {
+            let place = &mut places[*level as usize];
             order[*place as usize] = node;
             *place += 1;
+        } else {
+            *level = UNORDERED;
         }
     }
     order

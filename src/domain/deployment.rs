@@ -23,9 +23,7 @@ use machine::Stepper;
 use state::later;
 pub use why::Blocker;
 
-pub use state::{
-    Attempt, Checking, Ending, Keep, Refresh, Retreat, Run, ServiceState, Skip, State,
-};
+pub use state::{Attempt, Checking, Ending, Keep, Refresh, Retreat, Run, ServiceState, Skip, State};
 
 /// One run for one customer and environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -410,7 +408,9 @@ impl Deployment {
                 [Some(checking.deadline), due(&checking.refresh, checking.doubt.wants_refresh()), None, None]
             }
             ServiceState::Unhealthy { deadline, .. }
-            | ServiceState::Retreating(Retreat::Stopping { deadline, .. }) => [Some(*deadline), None, None, None],
+            | ServiceState::Retreating(Retreat::Stopping { deadline, .. }) => {
+                [Some(*deadline), None, None, None]
+            }
             ServiceState::Waiting { .. }
             | ServiceState::Healthy { .. }
             | ServiceState::Failed { .. }
@@ -428,7 +428,11 @@ impl Brief {
     fn accepts(&self, progress: &Progress, command: &Command) -> Result<(), String> {
         let word = progress.state.word();
         let only = |fine: bool, when: &str| {
-            if fine { Ok(()) } else { Err(format!("the deployment is {word}; this needs one that is {when}")) }
+            if fine {
+                Ok(())
+            } else {
+                Err(format!("the deployment is {word}; this needs one that is {when}"))
+            }
         };
         let known = |service: &str| {
             let names = || self.plan.changes.iter().map(super::plan::Change::name);

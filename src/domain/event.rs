@@ -108,7 +108,17 @@ pub struct KnownSource {
 
 /// The keys of `spec`. The token is checked, and taken out, before anything else is looked at.
 const SPEC_KEYS: [&str; 11] = [
-    "kind", "source", "customer", "environment", "service", "wave", "order", "revision", "force", "requested-by", "id",
+    "kind",
+    "source",
+    "customer",
+    "environment",
+    "service",
+    "wave",
+    "order",
+    "revision",
+    "force",
+    "requested-by",
+    "id",
 ];
 
 /// Understands a request.
@@ -129,7 +139,8 @@ pub fn parse(
             Map::new()
         }
     };
-    let kind = text(spec, "kind").map_or(Some(Kind::Deployment), |word| keep(word.parse(), "kind", &mut faults));
+    let kind =
+        text(spec, "kind").map_or(Some(Kind::Deployment), |word| keep(word.parse(), "kind", &mut faults));
     let customer = name::<CustomerId>(spec, "customer", &mut faults);
     let environment = name::<Environment>(spec, "environment", &mut faults);
     let service = name::<ServiceName>(spec, "service", &mut faults);
@@ -142,7 +153,10 @@ pub fn parse(
     let trigger = trigger(spec, payload, &happening, &mut faults);
     let source = source(spec, happening.push.as_ref(), sources, &mut faults);
     if kind == Some(Kind::SyncWave) && wave.is_none() {
-        faults.push(fault("spec", "`wave` is missing: the kind `sync-wave` says which wave").with_help("set `wave: \"2\"`"));
+        faults.push(
+            fault("spec", "`wave` is missing: the kind `sync-wave` says which wave")
+                .with_help("set `wave: \"2\"`"),
+        );
     }
     let manual = matches!(trigger, Some(Trigger::Manual { .. }));
     if manual && customer.is_none() {
@@ -175,7 +189,9 @@ impl std::str::FromStr for Kind {
             "sync-wave" => Ok(Self::SyncWave),
             "health-check" => Ok(Self::HealthCheck),
             "rollback" => Ok(Self::Rollback),
-            other => Err(format!("{other:?} is none of `deployment`, `sync-wave`, `health-check`, `rollback`")),
+            other => {
+                Err(format!("{other:?} is none of `deployment`, `sync-wave`, `health-check`, `rollback`"))
+            }
         }
     }
 }
@@ -232,12 +248,17 @@ fn trigger(
         }
         (Some(push), _) if text(spec, "customer").is_none() => {
             let keys: Vec<&str> = push.keys().take(5).map(String::as_str).collect();
-            let message = format!("it is no push (no `ref`, no `after`) and nobody is named; it has {keys:?}");
-            faults.push(fault("payload", message).with_help("send the push as `push`, or name a `customer` in `spec`"));
+            let message =
+                format!("it is no push (no `ref`, no `after`) and nobody is named; it has {keys:?}");
+            faults.push(
+                fault("payload", message)
+                    .with_help("send the push as `push`, or name a `customer` in `spec`"),
+            );
             None
         }
         (Some(_) | None, _) => {
-            let revision = text(spec, "revision").and_then(|text| keep(named(text.parse()), "revision", faults));
+            let revision =
+                text(spec, "revision").and_then(|text| keep(named(text.parse()), "revision", faults));
             let force = match text(spec, "force") {
                 None | Some("false") => false,
                 Some("true") => true,
@@ -264,7 +285,10 @@ fn push(push: &Map<String, Value>, happening: &Happening<'_>, faults: &mut Vec<D
     let repository = push.get("repository").and_then(|repository| repository.get("full_name"));
     let repository = repository.and_then(Value::as_str).filter(|name| !name.is_empty());
     if repository.is_none() {
-        faults.push(fault("payload", "`repository.full_name` is missing: nobody can say which repository was pushed"));
+        faults.push(fault(
+            "payload",
+            "`repository.full_name` is missing: nobody can say which repository was pushed",
+        ));
     }
     if after == Some(None) && before == Some(None) {
         faults.push(fault("payload", "`before` and `after` are both missing or zero: nothing was pushed"));
@@ -303,7 +327,8 @@ fn source(
 ) -> Option<SourceName> {
     let names = || sources.iter().map(|source| source.name.as_str());
     let repository = push.and_then(|push| push.get("repository")?.get("full_name")?.as_str());
-    let same = |source: &&KnownSource| repository.is_none_or(|name| source.repository.eq_ignore_ascii_case(name));
+    let same =
+        |source: &&KnownSource| repository.is_none_or(|name| source.repository.eq_ignore_ascii_case(name));
     match text(spec, "source") {
         Some(wanted) => {
             let Some(source) = sources.iter().find(|source| source.name.as_str() == wanted) else {
@@ -314,7 +339,8 @@ fn source(
             };
             if !same(&source) {
                 let given = repository.unwrap_or_default();
-                let message = format!("the push is to {given:?}, but the source `{wanted}` is {:?}", source.repository);
+                let message =
+                    format!("the push is to {given:?}, but the source `{wanted}` is {:?}", source.repository);
                 faults.push(fault("payload", message));
                 return None;
             }
@@ -323,8 +349,10 @@ fn source(
         None => match sources.iter().filter(same).collect::<Vec<_>>().as_slice() {
             [source] => Some(source.name.clone()),
             [] => {
-                let message = format!("no configured source has the repository {:?}", repository.unwrap_or_default());
-                faults.push(fault("payload", message).with_help("add it under `sources` in the configuration"));
+                let message =
+                    format!("no configured source has the repository {:?}", repository.unwrap_or_default());
+                faults
+                    .push(fault("payload", message).with_help("add it under `sources` in the configuration"));
                 None
             }
             _ => {
@@ -356,7 +384,8 @@ fn body(payload: &[u8]) -> Result<Map<String, Value>, Diagnostic> {
         Ok(Value::Object(body)) => Ok(body),
         Ok(_) => Err(fault("payload", "it is JSON, but not an object")),
         Err(error) => {
-            let place = Place { file: "payload".into(), line: error.line() as u32, column: error.column() as u32 };
+            let place =
+                Place { file: "payload".into(), line: error.line() as u32, column: error.column() as u32 };
             // Only the kind of fault: the text of the error could repeat what was sent.
             let kind = if error.is_eof() { "it ends in the middle" } else { "it is not JSON" };
             Err(Diagnostic::error(Code::BadRequest, place, kind))

@@ -70,7 +70,9 @@ pub fn progress(app: &Application, request: &RequestId, revision: &Revision, kno
 
 fn of_operation(operation: &Operation, revision: &Revision) -> Progress {
     match operation.phase {
-        Phase::Running if operation.message.contains(BLOCKED_BY_WINDOW) => Progress::Open(SyncSeen::WindowClosed),
+        Phase::Running if operation.message.contains(BLOCKED_BY_WINDOW) => {
+            Progress::Open(SyncSeen::WindowClosed)
+        }
         Phase::Running if operation.is_retrying() => Progress::Open(SyncSeen::Retrying),
         Phase::Running => Progress::Open(SyncSeen::Running),
         Phase::Terminating => Progress::Open(SyncSeen::Terminating),
@@ -81,7 +83,10 @@ fn of_operation(operation: &Operation, revision: &Revision) -> Progress {
         Phase::Succeeded if operation.revision.as_ref() != Some(revision) => Progress::Failed {
             reason: match &operation.revision {
                 Some(other) => format!("the sync ended at {} instead of {}", other.short(), revision.short()),
-                None => format!("the sync ended without saying at which revision (asked for {})", revision.short()),
+                None => format!(
+                    "the sync ended without saying at which revision (asked for {})",
+                    revision.short()
+                ),
             },
         },
         Phase::Succeeded => match operation.finished_at {
@@ -211,16 +216,16 @@ pub fn untouched(app: &Application, expected: Option<&Revision>, asked_at: Times
         return Err(Doubt::Stale);
     }
     fresh(app, asked_at)?;
-    if let (Some(expected), Some(compared)) = (expected, &app.sync.revision) {
-        if expected != compared {
-            return Err(Doubt::OtherRevision);
-        }
+    if let (Some(expected), Some(compared)) = (expected, &app.sync.revision)
+        && expected != compared
+    {
+        return Err(Doubt::OtherRevision);
     }
     settled(app)
 }
 
 fn fresh(app: &Application, since: Timestamp) -> Result<(), Doubt> {
-    if !app.reconciled_at.is_some_and(|reconciled| reconciled > since) {
+    if app.reconciled_at.is_none_or(|reconciled| reconciled <= since) {
         return Err(Doubt::Stale);
     }
     if !app.sync.current {

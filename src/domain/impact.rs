@@ -74,11 +74,14 @@ pub fn rendering(catalog: &Catalog, service: &Service, wave: Wave, chart: &Finge
     let mut own = serde_json::to_value(service).unwrap_or(Value::Null);
     if let Value::Object(fields) = &mut own {
         // These are compared on their own, or (the rollback settings) are read by us alone.
-        for field in ["image", "followsImageTag", "follows_image_tag", "dependencies", "rollback", "enabled", "wave"] {
+        for field in
+            ["image", "followsImageTag", "follows_image_tag", "dependencies", "rollback", "enabled", "wave"]
+        {
             fields.remove(field);
         }
     }
-    let dependencies: Vec<&str> = service.dependencies.iter().map(|dependency| dependency.on.as_str()).collect();
+    let dependencies: Vec<&str> =
+        service.dependencies.iter().map(|dependency| dependency.on.as_str()).collect();
     Rendering {
         image: service.image.clone(),
         follows_image_tag: service.follows_image_tag,

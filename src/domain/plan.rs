@@ -10,8 +10,8 @@ use super::catalog::{Catalog, Order, RollbackPolicy};
 use super::graph::Graph;
 use super::impact::{self, Reason};
 use super::names::{
-    AppName, BASE, CustomerId, Environment, Fingerprint, NameError, Namespace, Revision, ServiceName, SourceName,
-    Wave,
+    AppName, BASE, CustomerId, Environment, Fingerprint, NameError, Namespace, Revision, ServiceName,
+    SourceName, Wave,
 };
 
 /// What one deployment will do.
@@ -233,8 +233,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, NameError> {
         let wave = graph.wave(node);
         let rendering = impact::rendering(catalog, service, wave, inputs.chart);
         let previous = inputs.baselines.get(service.name.as_str()).cloned();
-        let (action, reasons) =
-            decide(inputs, service.name.as_str(), &rendering, previous.as_ref(), inputs.selection.takes(&service.name, wave));
+        let (action, reasons) = decide(
+            inputs,
+            service.name.as_str(),
+            &rendering,
+            previous.as_ref(),
+            inputs.selection.takes(&service.name, wave),
+        );
         let mut requires: Vec<u32> = graph.dependencies(node).map(|required| position[required]).collect();
         requires.push(0);
         requires.sort_unstable();
@@ -330,7 +335,8 @@ fn decide(
                 return (Action::Leave, vec![Reason::Unchanged]);
             }
             let content = rendering.fingerprint();
-            let failed = inputs.quarantined.get(name).into_iter().flatten().find(|(failed, _)| *failed == content);
+            let failed =
+                inputs.quarantined.get(name).into_iter().flatten().find(|(failed, _)| *failed == content);
             match failed {
                 Some((_, reason)) if !asked => (Action::Hold { reason: reason.clone() }, reasons),
                 Some(_) | None => (Action::Sync, reasons),
@@ -343,11 +349,13 @@ fn decide(
 /// Untouched services that something touched waits for are gated. One pass from the end to the start, since
 /// each change comes after all that it requires.
 fn gate_what_is_waited_for(changes: &mut [Change], order: Order) {
-    let last_synced = changes.iter().filter(|change| change.action == Action::Sync).filter_map(|c| c.wave).max();
+    let last_synced =
+        changes.iter().filter(|change| change.action == Action::Sync).filter_map(|c| c.wave).max();
     let mut needed = vec![false; changes.len()];
     for position in (0..changes.len()).rev() {
         let synced = changes[position].action == Action::Sync;
-        let in_earlier_wave = order == Order::Waves && last_synced.is_some_and(|last| changes[position].wave < Some(last));
+        let in_earlier_wave =
+            order == Order::Waves && last_synced.is_some_and(|last| changes[position].wave < Some(last));
         needed[position] |= in_earlier_wave;
         if synced || needed[position] {
             for &required in &changes[position].requires.clone() {
@@ -407,7 +415,9 @@ impl Plan {
             .iter()
             .flat_map(|change| {
                 let required = change.requires.iter().map(|&required| &changes[required as usize]);
-                required.filter(|required| required.service.is_some()).map(|required| (change.name(), required.name()))
+                required
+                    .filter(|required| required.service.is_some())
+                    .map(|required| (change.name(), required.name()))
             })
             .collect()
     }

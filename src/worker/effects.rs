@@ -83,7 +83,8 @@ impl Effects {
     pub(super) async fn perform(&mut self, cluster: &dyn Cluster, deployment: &Deployment) -> Performed {
         let now = Instant::now();
         let mut performed = Performed::default();
-        let (due, mut later): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(|waiting| waiting.due <= now);
+        let (due, mut later): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..).partition(|waiting| waiting.due <= now);
         let (wanted, unwanted): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|waiting| deployment.wants(&waiting.effect));
         performed.settled.extend(unwanted.into_iter().map(|waiting| waiting.id));
@@ -127,7 +128,13 @@ impl Effects {
     }
 }
 
-async fn perform(cluster: &dyn Cluster, brief: &Brief, effect: &Effect, ensured: bool, epoch: u64) -> Outcome {
+async fn perform(
+    cluster: &dyn Cluster,
+    brief: &Brief,
+    effect: &Effect,
+    ensured: bool,
+    epoch: u64,
+) -> Outcome {
     let result = match effect {
         Effect::Sync { change, app, request, revision, reason } => {
             let sync = SyncRequest {
@@ -154,7 +161,9 @@ async fn perform(cluster: &dyn Cluster, brief: &Brief, effect: &Effect, ensured:
     match result {
         Ok(()) => Outcome::Done,
         Err(error @ (ClusterError::Unavailable(_) | ClusterError::Busy(_))) => Outcome::Later(error),
-        Err(error @ (ClusterError::Missing(_) | ClusterError::Refused(_))) => Outcome::Refused(error.to_string()),
+        Err(error @ (ClusterError::Missing(_) | ClusterError::Refused(_))) => {
+            Outcome::Refused(error.to_string())
+        }
     }
 }
 

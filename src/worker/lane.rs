@@ -143,7 +143,8 @@ impl<'a> Drive<'a> {
 
     fn wake_at(&self, now: Instant, full_look: Instant) -> Instant {
         let clock = Timestamp::now();
-        let timer = self.deployment.next_wake(clock).map(|moment| now + positive(moment.duration_since(clock)));
+        let timer =
+            self.deployment.next_wake(clock).map(|moment| now + positive(moment.duration_since(clock)));
         [timer, self.effects.next()].into_iter().flatten().fold(full_look, Instant::min)
     }
 
@@ -174,7 +175,9 @@ impl<'a> Drive<'a> {
     }
 
     fn observable(&self) -> HashSet<u32> {
-        (0..self.deployment.brief.plan.changes.len() as u32).filter(|&change| self.is_observable(change)).collect()
+        (0..self.deployment.brief.plan.changes.len() as u32)
+            .filter(|&change| self.is_observable(change))
+            .collect()
     }
 
     /// Whether facts about it can move anything now.
@@ -210,7 +213,8 @@ impl<'a> Drive<'a> {
                 (change, app, read)
             }
         });
-        let mut read: Vec<_> = futures_util::stream::iter(reads).buffer_unordered(READS_AT_ONCE).collect().await;
+        let mut read: Vec<_> =
+            futures_util::stream::iter(reads).buffer_unordered(READS_AT_ONCE).collect().await;
         read.sort_by_key(|(change, _, _)| *change);
         let mut inputs = Vec::with_capacity(read.len() + 1);
         for (change, app, read) in read {
@@ -333,7 +337,7 @@ impl<'a> Drive<'a> {
                 .await;
             match saved {
                 Ok(ids) => break ids,
-                Err(StoreError::Busy { .. } | StoreError::Locked { .. }) => tokio::time::sleep(STORE_PAUSE).await,
+                Err(StoreError::Busy { .. } | StoreError::Locked) => tokio::time::sleep(STORE_PAUSE).await,
                 Err(error) => return Err(error),
             }
         };

@@ -24,7 +24,7 @@ pub struct Cut {
     pub edge: Edge,
     /// How many of the component's nodes would still be on a ring without it.
     pub nodes_left: usize,
-    /// How many of the component's edges would still be on a ring without it; the fewest possible with one cut.
+    /// How many of the component's edges would still be on a ring without it: the fewest of all cuts tried.
     pub edges_left: usize,
 }
 

@@ -23,6 +23,15 @@ fn nodes_come_by_level_and_by_number_within_it() {
 }
 
 #[test]
+fn a_wave_may_be_as_wide_as_all_nodes() {
+    let nodes = 50_000_u32;
+    let edges: Vec<(u32, u32)> = (1..nodes).map(|node| (node, 0)).collect();
+    let layers = Dag::new(nodes as usize, &edges).layers();
+    assert_eq!((layers.len(), layers.level(1).len()), (2, nodes as usize - 1));
+    assert!(layers.order().is_sorted());
+}
+
+#[test]
 fn what_is_on_a_ring_or_behind_one_is_not_ordered() {
     check(5, &[(0, 1), (1, 2), (2, 1), (4, 3)], &[&[3], &[4]], &[0, 1, 2]);
     check(1, &[(0, 0)], &[], &[0]);

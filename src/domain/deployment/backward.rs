@@ -71,7 +71,14 @@ impl Stepper<'_> {
             }
             let Some(previous) = &self.changes()[change].previous else { continue };
             slots -= 1;
-            self.request(change, true, attempt, previous.revision.clone(), None, "all its dependants are back");
+            self.request(
+                change,
+                true,
+                attempt,
+                previous.revision.clone(),
+                None,
+                "all its dependants are back",
+            );
         }
         let open = |state: &ServiceState| matches!(state, ServiceState::Retreating(_));
         if !self.progress.services.iter().any(open) {
@@ -105,7 +112,8 @@ impl Stepper<'_> {
                 | ServiceState::RollbackFailed { .. }
                 | ServiceState::Kept { .. } => None,
             };
-            let later_wave = self.brief.plan.order == Order::Waves && highest.is_some_and(|top| rank(change) < top);
+            let later_wave =
+                self.brief.plan.order == Order::Waves && highest.is_some_and(|top| rank(change) < top);
             if let (Some(retreat), false, false) = (retreating, held[position], later_wave) {
                 match retreat {
                     Retreat::Waiting { .. } => ready.push((position, 1)),

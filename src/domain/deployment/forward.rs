@@ -57,19 +57,20 @@ impl Stepper<'_> {
     }
 
     fn answer_failure(&mut self) {
-        let failed = self.progress.services.iter().zip(self.changes()).find_map(|(state, change)| match state {
-            ServiceState::Failed { reason, .. } => Some((change, reason)),
-            ServiceState::Waiting { .. }
-            | ServiceState::Checking(_)
-            | ServiceState::Advancing(_)
-            | ServiceState::Healthy { .. }
-            | ServiceState::Unhealthy { .. }
-            | ServiceState::Skipped { .. }
-            | ServiceState::Retreating(_)
-            | ServiceState::RolledBack { .. }
-            | ServiceState::RollbackFailed { .. }
-            | ServiceState::Kept { .. } => None,
-        });
+        let failed =
+            self.progress.services.iter().zip(self.changes()).find_map(|(state, change)| match state {
+                ServiceState::Failed { reason, .. } => Some((change, reason)),
+                ServiceState::Waiting { .. }
+                | ServiceState::Checking(_)
+                | ServiceState::Advancing(_)
+                | ServiceState::Healthy { .. }
+                | ServiceState::Unhealthy { .. }
+                | ServiceState::Skipped { .. }
+                | ServiceState::Retreating(_)
+                | ServiceState::RolledBack { .. }
+                | ServiceState::RollbackFailed { .. }
+                | ServiceState::Kept { .. } => None,
+            });
         let Some((change, reason)) = failed else { return };
         let reason = format!("{} failed: {reason}", change.name());
         if self.brief.plan.purpose == Purpose::Check {
@@ -94,12 +95,15 @@ impl Stepper<'_> {
     /// Whether all that comes before a change lets it go on.
     fn is_ready(&self, change: &Change, frontier: u32) -> bool {
         let behind_wave = self.brief.plan.order == Order::Waves && frontier < rank(change);
-        !behind_wave && change.requires.iter().all(|&required| self.progress.services[required as usize].passes())
+        !behind_wave
+            && change.requires.iter().all(|&required| self.progress.services[required as usize].passes())
     }
 
     fn waiting(&self) -> impl Iterator<Item = usize> + '_ {
         let states = self.progress.services.iter().enumerate();
-        states.filter(|(_, state)| matches!(state, ServiceState::Waiting { .. })).map(|(position, _)| position)
+        states
+            .filter(|(_, state)| matches!(state, ServiceState::Waiting { .. }))
+            .map(|(position, _)| position)
     }
 
     fn release_checks(&mut self) {
@@ -107,7 +111,9 @@ impl Stepper<'_> {
         let changes = self.changes();
         let ready: Vec<usize> = self
             .waiting()
-            .filter(|&change| changes[change].action != Action::Sync && self.is_ready(&changes[change], frontier))
+            .filter(|&change| {
+                changes[change].action != Action::Sync && self.is_ready(&changes[change], frontier)
+            })
             .collect();
         for change in ready {
             self.check(change);
@@ -133,7 +139,8 @@ impl Stepper<'_> {
                 continue;
             }
             let required = change.requires.iter().map(|&required| required as usize).find(|&r| dead(r));
-            let wave = lowest.filter(|(lowest, _)| barrier && *lowest < rank(change)).map(|(_, position)| position);
+            let wave =
+                lowest.filter(|(lowest, _)| barrier && *lowest < rank(change)).map(|(_, position)| position);
             if let Some(cause) = required.or(wave) {
                 let reason = Skip::Blocked { by: self.changes()[cause].name().to_owned() };
                 let cause = reason.to_string();
@@ -211,7 +218,8 @@ impl Stepper<'_> {
         match troubled.split_first() {
             None => self.turn(State::Succeeded { at }, "all services are healthy"),
             Some((first, rest)) => {
-                let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+                let more =
+                    if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
                 let reason = format!("{first}{more}");
                 self.turn(State::Failed { at, reason: reason.clone() }, reason);
             }

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::state::later;
 use super::{
-    Brief, Checking, Command, Effect, Ending, Input, Keep, Progress, Refresh, Retreat, Run, ServiceState, Skip,
-    State, Step, Transition,
+    Brief, Checking, Command, Effect, Ending, Input, Keep, Progress, Refresh, Retreat, Run, ServiceState,
+    Skip, State, Step, Transition,
 };
 use crate::domain::gate::Doubt;
 use crate::domain::plan::{Action, Change, Purpose};
@@ -115,7 +115,7 @@ impl<'a> Stepper<'a> {
         }
         self.turn(State::Running, cause);
         let eager = self.eager_checks();
-        for change in 0..self.changes().len() {
+        for (change, eager) in eager.into_iter().enumerate() {
             match &self.changes()[change].action {
                 Action::Leave => {
                     let skipped = ServiceState::Skipped { at: self.now, reason: Skip::Untouched };
@@ -126,7 +126,7 @@ impl<'a> Stepper<'a> {
                     let cause = why.to_string();
                     self.set(change, ServiceState::Skipped { at: self.now, reason: why }, cause);
                 }
-                Action::Gate | Action::Hold { .. } if eager[change] => self.check(change),
+                Action::Gate | Action::Hold { .. } if eager => self.check(change),
                 Action::Sync | Action::Gate | Action::Hold { .. } => {
                     self.set(change, ServiceState::Waiting { since: self.now }, "its turn has not come");
                 }

@@ -147,6 +147,23 @@ impl State {
         }
     }
 
+    /// All that was wrong with the input of a rejected one.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Rejected { diagnostics, .. } => diagnostics,
+            Self::Queued
+            | Self::AwaitingApproval { .. }
+            | Self::Running
+            | Self::Paused { .. }
+            | Self::Stopping { .. }
+            | Self::RollingBack { .. }
+            | Self::Succeeded { .. }
+            | Self::Failed { .. }
+            | Self::Aborted { .. }
+            | Self::Superseded { .. } => &[],
+        }
+    }
+
     /// Why it ended the way it did, for people; none where there is nothing to explain.
     pub fn reason(&self) -> Option<String> {
         match self {
@@ -289,7 +306,9 @@ impl ServiceState {
     /// Whether those that wait for it may go on.
     pub fn passes(&self) -> bool {
         match self {
-            Self::Healthy { .. } | Self::Skipped { reason: Skip::Person { .. } | Skip::Untouched, .. } => true,
+            Self::Healthy { .. } | Self::Skipped { reason: Skip::Person { .. } | Skip::Untouched, .. } => {
+                true
+            }
             Self::Waiting { .. }
             | Self::Checking(_)
             | Self::Advancing(_)
@@ -525,7 +544,9 @@ impl std::fmt::Display for Skip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Untouched => f.write_str("untouched, and nothing waits for it"),
-            Self::Quarantined { reason } => write!(f, "quarantined: it failed with this content before ({reason})"),
+            Self::Quarantined { reason } => {
+                write!(f, "quarantined: it failed with this content before ({reason})")
+            }
             Self::Blocked { by } => write!(f, "{by} is not healthy"),
             Self::Ended => f.write_str("the deployment ended before its turn"),
             Self::Person { by } => write!(f, "skipped by {by}"),

@@ -157,7 +157,12 @@ impl fmt::Display for Blocker {
             }
             Self::Verdict { doubt, until } => write!(f, "{doubt}, given up at {}", Clock(*until)),
             Self::Unhealthy { health, since, until } => {
-                write!(f, "turned {health} at {} after its verdict, given up at {}", Clock(*since), Clock(*until))
+                write!(
+                    f,
+                    "turned {health} at {} after its verdict, given up at {}",
+                    Clock(*since),
+                    Clock(*until)
+                )
             }
             Self::Dependant { on } => write!(f, "goes back after {on}"),
             Self::Termination { until } => {
@@ -206,19 +211,24 @@ impl Deployment {
         match state {
             // The plan's first words: what will not be touched waits for nothing.
             ServiceState::Waiting { .. } if self.brief.plan.changes[position].action == Action::Leave => None,
-            ServiceState::Waiting { .. } => {
-                Some(by_deployment.unwrap_or_else(|| self.before_it(position)))
+            ServiceState::Waiting { .. } => Some(by_deployment.unwrap_or_else(|| self.before_it(position))),
+            ServiceState::Advancing(run) | ServiceState::Retreating(Retreat::Running(run)) => {
+                Some(match run {
+                    Run::Syncing { attempt, seen } => Blocker::Sync {
+                        seen: seen.clone(),
+                        since: attempt.requested_at,
+                        until: attempt.deadline,
+                    },
+                    Run::Verifying { attempt, doubt, .. } => {
+                        Blocker::Verdict { doubt: doubt.clone(), until: attempt.deadline }
+                    }
+                    Run::Retrying { failed, at, reason } => by_deployment.unwrap_or(Blocker::Retry {
+                        at: *at,
+                        failed: *failed,
+                        reason: reason.clone(),
+                    }),
+                })
             }
-            ServiceState::Advancing(run) | ServiceState::Retreating(Retreat::Running(run)) => Some(match run {
-                Run::Syncing { attempt, seen } => {
-                    Blocker::Sync { seen: seen.clone(), since: attempt.requested_at, until: attempt.deadline }
-                }
-                Run::Verifying { attempt, doubt, .. } => {
-                    Blocker::Verdict { doubt: doubt.clone(), until: attempt.deadline }
-                }
-                Run::Retrying { failed, at, reason } => by_deployment
-                    .unwrap_or(Blocker::Retry { at: *at, failed: *failed, reason: reason.clone() }),
-            }),
             ServiceState::Checking(checking) => {
                 Some(Blocker::Verdict { doubt: checking.doubt.clone(), until: checking.deadline })
             }

@@ -1,0 +1,208 @@
+//! `approve`, `pause`, `abort` and the like: a person's command, put before a deployment.
+//!
+//! The command is stored; the server that runs on the same database takes it, within a moment.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::deploy::{self, Wish};
+use super::{Common, Exit, Failure, output, parts};
+use crate::app;
+use crate::domain::deployment::Command;
+use crate::domain::event::Kind;
+use crate::domain::names::{CustomerId, DeploymentId, Environment, ServiceName, Wave};
+use crate::store::Store;
+
+/// A deployment, and who asks.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// Which deployment
+    deployment: DeploymentId,
+    /// Who asks; the user of this machine where it is not given
+    #[arg(long, env = "ORCHESTRATOR_USER", value_name = "NAME")]
+    by: Option<String>,
+}
+
+/// A deployment and a reason.
+#[derive(Debug, Args)]
+pub struct WithReason {
+    #[command(flatten)]
+    target: Target,
+    /// Why, for those who look later
+    #[arg(long, default_value = "no reason given")]
+    reason: String,
+}
+
+/// A deployment and its plan.
+#[derive(Debug, Args)]
+pub struct Approve {
+    #[command(flatten)]
+    target: Target,
+    /// The hash of the plan that was looked at, or its first 8 digits at least: another plan is not agreed to
+    #[arg(long, value_name = "HASH")]
+    plan: Option<String>,
+}
+
+/// A deployment and one of its services.
+#[derive(Debug, Args)]
+pub struct Service {
+    #[command(flatten)]
+    target: Target,
+    /// Which service
+    service: String,
+}
+
+/// A deployment and, perhaps, one of its services.
+#[derive(Debug, Args)]
+pub struct OneService {
+    #[command(flatten)]
+    target: Target,
+    /// Which service; all that failed where it is not given
+    #[arg(long)]
+    service: Option<String>,
+}
+
+/// What to take back.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// A running deployment: all that it advanced is taken back
+    #[arg(required_unless_present = "customer", conflicts_with = "customer")]
+    deployment: Option<DeploymentId>,
+    /// A customer: its services go back to what they ran healthily before
+    #[arg(long)]
+    customer: Option<CustomerId>,
+    /// The customer's environment, where there is more than one
+    #[arg(long, requires = "customer")]
+    environment: Option<Environment>,
+    /// Only this service of the customer
+    #[arg(long, requires = "customer")]
+    service: Option<ServiceName>,
+    /// Only this wave of the customer
+    #[arg(long, requires = "customer")]
+    wave: Option<u32>,
+    /// Why, for those who look later
+    #[arg(long, default_value = "no reason given")]
+    reason: String,
+    /// Who asks; the user of this machine where it is not given
+    #[arg(long, env = "ORCHESTRATOR_USER", value_name = "NAME")]
+    by: Option<String>,
+}
+
+/// Who sits here.
+pub(super) fn who(by: Option<String>) -> String {
+    by.or_else(|| std::env::var("USER").ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "somebody".into())
+}
+
+async fn send(common: &Common, target: Target, command: Command, done: &str) -> Result<Exit, Failure> {
+    let store = parts::existing_store(common).await?;
+    put(&store, &target.deployment, who(target.by), command).await?;
+    store.close().await;
+    output::write(&format!("{}: {done}", target.deployment))?;
+    Ok(Exit::Success)
+}
+
+async fn put(store: &Store, id: &DeploymentId, by: String, command: Command) -> Result<(), Failure> {
+    app::command(store, id, by, command, Timestamp::now()).await?;
+    Ok(())
+}
+
+pub(super) async fn approve(common: &Common, options: Approve) -> Result<Exit, Failure> {
+    send(common, options.target, Command::Approve { plan: options.plan }, "approval sent").await
+}
+
+pub(super) async fn reject(common: &Common, options: WithReason) -> Result<Exit, Failure> {
+    send(common, options.target, Command::Reject { reason: options.reason }, "refusal sent").await
+}
+
+pub(super) async fn pause(common: &Common, options: Target) -> Result<Exit, Failure> {
+    send(common, options, Command::Pause, "starts nothing new; what is in flight goes on").await
+}
+
+pub(super) async fn resume(common: &Common, options: Target) -> Result<Exit, Failure> {
+    send(common, options, Command::Resume, "goes on").await
+}
+
+pub(super) async fn abort(common: &Common, options: WithReason) -> Result<Exit, Failure> {
+    send(common, options.target, Command::Abort { reason: options.reason }, "is being stopped").await
+}
+
+pub(super) async fn skip(common: &Common, options: Service) -> Result<Exit, Failure> {
+    let done = format!("does without {}", options.service);
+    send(common, options.target, Command::Skip { service: options.service }, &done).await
+}
+
+/// In a running deployment a command; of one that is over, a new deployment of the same commit.
+pub(super) async fn retry(common: &Common, options: OneService) -> Result<Exit, Failure> {
+    let store = parts::existing_store(common).await?;
+    let OneService { target: Target { deployment: id, by }, service } = options;
+    let found = store.deployment(&id).await?;
+    let deployment =
+        found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no deployment {id}")))?;
+    if deployment.state().is_finished() {
+        let plan = &deployment.brief.plan;
+        let service = service.map(|name| name.parse::<ServiceName>()).transpose();
+        let service = service.map_err(|error| Failure::new(Exit::InvalidInput, error))?;
+        store
+            .release(
+                &plan.customer,
+                &plan.environment,
+                service.as_ref().map(|name| vec![name.to_string()]).as_deref(),
+            )
+            .await?;
+        let wish = Wish {
+            kind: Kind::Deployment,
+            source: plan.source.clone(),
+            customer: plan.customer.clone(),
+            environment: Some(plan.environment.clone()),
+            service,
+            wave: None,
+            order: Some(plan.order),
+            revision: Some(plan.revision.clone()),
+            force: false,
+            by: who(by),
+            id: None,
+        };
+        let event = deploy::submit(&store, wish).await?;
+        output::write(&format!(
+            "{id} is over; {event} asks for a new deployment of {}",
+            plan.revision.short()
+        ))?;
+    } else {
+        put(&store, &id, who(by), Command::Retry { service }).await?;
+        output::write(&format!("{id}: what failed is tried again"))?;
+    }
+    store.close().await;
+    Ok(Exit::Success)
+}
+
+pub(super) async fn rollback(common: &Common, options: Rollback) -> Result<Exit, Failure> {
+    let by = who(options.by);
+    let Some(customer) = options.customer else {
+        let Some(deployment) = options.deployment else { return Ok(Exit::Usage) };
+        let target = Target { deployment, by: Some(by) };
+        return send(common, target, Command::Rollback { reason: options.reason }, "is being rolled back")
+            .await;
+    };
+    let config = parts::config(common)?;
+    let store = parts::existing_store(common).await?;
+    let (source, environment) = deploy::place(&config, &store, None, &customer, options.environment).await?;
+    let wish = Wish {
+        kind: Kind::Rollback,
+        source,
+        customer,
+        environment: Some(environment),
+        service: options.service,
+        wave: options.wave.map(Wave),
+        order: None,
+        revision: None,
+        force: false,
+        by,
+        id: None,
+    };
+    let event = deploy::submit(&store, wish).await?;
+    store.close().await;
+    output::write(&format!("{event} asks for the rollback; `status` shows its deployment"))?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,219 @@
+//! `demo`: the main job on this machine, with nothing but this program and git.
+//!
+//! A repository is made from the examples and gets two pushes: all services from nothing, then a new image
+//! tag. Each push is sent as a sensor sends it, through a real gRPC client, to the same server and worker that
+//! `serve` runs. Only the cluster is simulated, and behaves as Argo CD does, its traps included.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use console::Style;
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Common, Exit, Failure, OrderOption, output, parts, timeline};
+use crate::adapters::simulated::Simulated;
+use crate::adapters::simulated::script::{At, Exception, Fail, How, Script, Speed};
+use crate::app::App;
+use crate::config::{Cluster, Config, Source, SyncWave, Target};
+use crate::domain::catalog::Order;
+use crate::domain::names::{DeploymentId, EventId, ServiceName};
+use crate::store::{EventState, Outcome};
+use crate::{grpc, worker};
+
+mod report;
+mod repository;
+mod sensor;
+
+use report::Report;
+use repository::Repository;
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// How many customers, of 55 services each
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=200))]
+    customers: u32,
+    /// How much faster than a real cluster the simulated one is
+    #[arg(long, default_value_t = 40.0)]
+    speed: f64,
+    #[command(flatten)]
+    order: OrderOption,
+    /// A service that becomes Degraded in the second push: shows retry and rollback
+    #[arg(long, value_name = "SERVICE")]
+    fail: Option<ServiceName>,
+    /// Chance of the simulated cluster: the same seed behaves the same
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Keep the folder (repository, database, cluster) and say where it is
+    #[arg(long)]
+    keep: bool,
+}
+
+/// The name of the configured repository, here and in the sensor's `spec`.
+const SOURCE: &str = "examples";
+
+/// `owner/name` in the pushes.
+const REPOSITORY: &str = "rtte/argocd-orchestrator";
+
+pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
+    let folder = tempfile::Builder::new().prefix("argocd-orchestrator-demo-").tempdir()?;
+    let (data, kept) = match (&common.data_dir, options.keep) {
+        (Some(data), _) => (data.clone(), true),
+        (None, true) => (folder.keep(), true),
+        (None, false) => (folder.path().to_owned(), false),
+    };
+    std::fs::create_dir_all(&data)?;
+    let repository = Repository::create(&data.join("repository"), options.customers)?;
+    if let Some(service) = &options.fail
+        && !repository.has_service(service)
+    {
+        let message = format!("--fail {service}: the examples have no such service");
+        return Err(Failure::new(Exit::NotFound, message));
+    }
+    let config = config(options, data.clone(), &repository)?;
+    let (app, cluster) = parts::app(config).await?;
+    let lease = app.store.acquire_worker(parts::holder(), Timestamp::now()).await?;
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let serving = [
+        tokio::spawn({
+            let (app, stop) = (app.clone(), stop.clone());
+            async move { worker::run(app, lease, stop).await.map_err(anyhow::Error::from) }
+        }),
+        tokio::spawn({
+            let (app, stop) = (app.clone(), stop.clone());
+            async move { grpc::serve(app, listener, stop).await.map_err(anyhow::Error::from) }
+        }),
+    ];
+    let outcome = pushes(&app, &cluster, &repository, address, options).await;
+    stop.cancel();
+    for part in serving {
+        part.await.context("a part of the server crashed")??;
+    }
+    app.store.close().await;
+    let (report, deployments, interrupted) = outcome?;
+    if interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    output::print(common.output, &report, || report.summary())?;
+    if kept {
+        let folder = data.display();
+        let hint = deployments
+            .last()
+            .map(|id| format!("; try `argocd-orchestrator --data-dir {folder} history {id}`"));
+        eprintln!("kept in {folder}{}", hint.unwrap_or_default());
+    }
+    Ok(if report.is_as_expected(options.fail.as_ref()) { Exit::Success } else { Exit::DeploymentFailed })
+}
+
+/// Both pushes, each until all of its deployments are over.
+async fn pushes(
+    app: &App,
+    cluster: &Arc<Simulated>,
+    repository: &Repository,
+    address: SocketAddr,
+    options: &Options,
+) -> Result<(Report, Vec<DeploymentId>, bool), Failure> {
+    let mut sensor = sensor::Sensor::connect(address, SOURCE, options.order.order).await?;
+    let mut report = Report::default();
+    let mut all = Vec::new();
+    let order = options.order.order.unwrap_or_default();
+    let mut before = None;
+    for (number, title) in [(1, "every service, from nothing"), (2, "a new image tag")] {
+        let after =
+            if number == 1 { repository.commit("Add the customers")? } else { repository.new_image_tag()? };
+        let heading = output::paint(&Style::new().bold(), &format!("push {number}: {title}"));
+        eprintln!("\n{heading} ({})", after.short());
+        let pushed_at = Timestamp::now();
+        let push = sensor::Push { repository: REPOSITORY, before: before.as_ref(), after: &after, number };
+        let receipt = sensor.send(&push).await?;
+        let acknowledged = Timestamp::now().duration_since(pushed_at);
+        eprintln!("Execute answered {} after {}", receipt.event, output::length(acknowledged.as_secs_f64()));
+        let event: EventId = receipt.event.parse().map_err(|error| Failure::new(Exit::Failure, error))?;
+        let deployments = settled(app, &event).await?;
+        if timeline::follow(&app.store, &deployments).await? == Exit::Interrupted {
+            return Ok((report, all, true));
+        }
+        for id in &deployments {
+            report.add(app, cluster, id, order).await?;
+        }
+        all.extend(deployments);
+        before = Some(after);
+    }
+    Ok((report, all, false))
+}
+
+/// The deployments that an event led to.
+async fn settled(app: &App, event: &EventId) -> Result<Vec<DeploymentId>, Failure> {
+    let mut changed = app.store.changed();
+    loop {
+        if let Some(found) = app.store.event(event).await?
+            && let EventState::Settled { outcome, .. } = found.state
+        {
+            return match outcome {
+                Outcome::Planned => Ok(found.deployments),
+                Outcome::Ignored { reason } | Outcome::Superseded { reason } => {
+                    Err(Failure::new(Exit::Failure, format!("the push deploys nothing: {reason}")))
+                }
+                Outcome::Rejected { reason, diagnostics } => Err(Failure::input(reason, diagnostics)),
+            };
+        }
+        timeline::pause(&app.store, &mut changed).await?;
+    }
+}
+
+fn config(options: &Options, data_dir: PathBuf, repository: &Repository) -> Result<Config, Failure> {
+    let input = |error: &dyn std::fmt::Display| Failure::new(Exit::InvalidInput, error);
+    let speed = Speed::try_from(options.speed).map_err(|error| input(&format!("--speed: {error}")))?;
+    let mut script = Script { seed: options.seed, speed, ..Script::default() };
+    if let Some(service) = &options.fail {
+        let fail = Fail { at: At::LaterRevisions, ..Fail::always(How::Degraded) };
+        let exception = Exception { fail: Some(Some(fail)), ..Exception::default() };
+        script.services.insert(service.to_string(), exception);
+    }
+    let defaults = SyncWave::default();
+    // Time runs faster here, and so do our own pauses: the proportions are those of a real cluster.
+    let scaled = |duration: SignedDuration| {
+        SignedDuration::try_from_secs_f64(duration.as_secs_f64() / options.speed).unwrap_or(duration)
+    };
+    let mut sync_wave = SyncWave {
+        enabled: options.order.order != Some(Order::Dependencies),
+        health_check_timeout: scaled(defaults.health_check_timeout),
+        degraded_grace: scaled(defaults.degraded_grace),
+        refresh_pause: scaled(defaults.refresh_pause),
+        ..defaults
+    };
+    sync_wave.dependency_resolution.retry_delay = scaled(sync_wave.dependency_resolution.retry_delay);
+    let target = Target {
+        reference: "refs/heads/main".into(),
+        environment: "production".parse().map_err(|error| input(&error))?,
+        charts_path: None,
+        base_chart: None,
+        cac_path: None,
+        namespace: None,
+    };
+    let source = Source {
+        name: SOURCE.parse().map_err(|error| input(&error))?,
+        url: repository.url(),
+        repository: REPOSITORY.into(),
+        allow_file: true,
+        username: None,
+        token: None,
+        ssh_key: None,
+        known_hosts: None,
+        targets: vec![target],
+    };
+    Ok(Config {
+        data_dir,
+        sources: vec![source],
+        sync_wave,
+        cluster: Cluster::Simulated(Box::new(script)),
+        ..Config::default()
+    })
+}

@@ -1,0 +1,200 @@
+//! What the demo ends with: told by the cluster's own record, not by what the orchestrator believes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use console::Style;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::adapters::simulated::Simulated;
+use crate::adapters::simulated::log::violations_between;
+use crate::app::App;
+use crate::cli::{Failure, output};
+use crate::domain::application::{HealthStatus, SyncStatus};
+use crate::domain::catalog::Order;
+use crate::domain::names::{AppName, CustomerId, DeploymentId, Revision, ServiceName};
+use crate::domain::plan::{Action, Plan};
+use crate::domain::review::{WaveReview, review};
+
+/// All deployments of the demo.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    deployments: Vec<Run>,
+    order: Order,
+    order_violations: usize,
+}
+
+/// One deployment of the demo.
+#[derive(Debug, Serialize)]
+struct Run {
+    id: DeploymentId,
+    customer: CustomerId,
+    revision: Revision,
+    state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Services in the catalogue.
+    services: usize,
+    /// Services that were synced.
+    touched: usize,
+    /// Services that the cluster shows healthy at the end.
+    healthy: usize,
+    /// Services that were taken back.
+    rolled_back: usize,
+    rollback_order: Vec<String>,
+    /// Syncs that the cluster saw start before what they wait for was healthy.
+    order_violations: usize,
+    waves: Vec<WaveReview>,
+    makespan_seconds: f64,
+    critical_path_seconds: f64,
+    critical_path: Vec<String>,
+}
+
+impl Report {
+    /// Adds a deployment that is over.
+    pub(super) async fn add(
+        &mut self,
+        app: &App,
+        cluster: &Arc<Simulated>,
+        id: &DeploymentId,
+        order: Order,
+    ) -> Result<(), Failure> {
+        let deployment = crate::cli::status::find(&app.store, id).await?;
+        let journal = app.store.journal(id).await?.value;
+        let plan = &deployment.brief.plan;
+        let review = review(&deployment.brief, &journal);
+        let mut healthy = 0;
+        for change in plan.changes.iter().filter(|change| change.service.is_some()) {
+            let read = app.cluster.application(&change.app).await;
+            let read = read.map_err(|error| Failure::new(crate::cli::Exit::Unavailable, error))?;
+            let fine = |status: HealthStatus, sync: SyncStatus| {
+                status == HealthStatus::Healthy && sync == SyncStatus::Synced
+            };
+            healthy += usize::from(read.is_some_and(|read| fine(read.health.status, read.sync.status)));
+        }
+        let from = deployment.progress.started_at.unwrap_or(deployment.brief.created_at);
+        let until = deployment.state().ended_at().unwrap_or_else(Timestamp::now);
+        let violations = violations_between(&cluster.log(), &requirements(plan), &plan.revision, from, until);
+        self.order = order;
+        self.order_violations += violations.len();
+        self.deployments.push(Run {
+            id: id.clone(),
+            customer: plan.customer.clone(),
+            revision: plan.revision.clone(),
+            state: deployment.state().word().to_owned(),
+            reason: deployment.state().reason(),
+            services: plan.service_count(),
+            touched: plan.touched_count(),
+            healthy,
+            rolled_back: review
+                .rollback_order
+                .iter()
+                .filter(|name| *name != crate::domain::names::BASE)
+                .count(),
+            rollback_order: review.rollback_order,
+            order_violations: violations.len(),
+            waves: review.waves,
+            makespan_seconds: review.makespan_seconds,
+            critical_path_seconds: review.critical_path_seconds,
+            critical_path: review.critical_path,
+        });
+        Ok(())
+    }
+
+    /// Whether everything ended as it should: healthy, or (where a failure was asked for) taken back.
+    pub(super) fn is_as_expected(&self, fail: Option<&ServiceName>) -> bool {
+        let healthy = self.deployments.iter().all(|run| run.healthy == run.services);
+        let first_ones = self.deployments.len() / 2;
+        let states = self.deployments.iter().enumerate().all(|(position, run)| {
+            let failing = fail.is_some() && position >= first_ones && run.touched > 0;
+            run.state == if failing { "failed" } else { "succeeded" }
+        });
+        healthy && states && self.order_violations == 0
+    }
+
+    /// For people.
+    pub(super) fn summary(&self) -> String {
+        let headings = [
+            "CUSTOMER",
+            "REVISION",
+            "STATE",
+            "TOUCHED",
+            "HEALTHY",
+            "TAKEN BACK",
+            "VIOLATIONS",
+            "TOOK",
+            "CRITICAL PATH",
+        ];
+        let mut table = output::table(&headings);
+        for run in &self.deployments {
+            table.add_row([
+                run.customer.to_string(),
+                run.revision.short().to_owned(),
+                output::state(&run.state),
+                format!("{}/{}", run.touched, run.services),
+                format!("{}/{}", run.healthy, run.services),
+                run.rolled_back.to_string(),
+                run.order_violations.to_string(),
+                output::length(run.makespan_seconds),
+                output::length(run.critical_path_seconds),
+            ]);
+        }
+        let mut text = format!("\n{table}\n");
+        if let [first, ..] = self.deployments.as_slice() {
+            text.push_str(&waves(first));
+        }
+        for run in self.deployments.iter().filter(|run| run.reason.is_some()) {
+            let reason = run.reason.as_deref().unwrap_or_default();
+            text.push_str(&format!(
+                "\n{} {}: {}\n",
+                run.customer,
+                run.revision.short(),
+                output::plain(reason)
+            ));
+            if !run.rollback_order.is_empty() {
+                text.push_str(&format!("taken back in this order: {}\n", run.rollback_order.join(", ")));
+            }
+        }
+        text
+    }
+}
+
+/// The waves of a deployment as bars over its time.
+fn waves(run: &Run) -> String {
+    const WIDTH: f64 = 50.0;
+    let scale = WIDTH / run.makespan_seconds.max(f64::MIN_POSITIVE);
+    let mut text = format!("\nwaves of {} {}\n", run.customer, run.revision.short());
+    for wave in &run.waves {
+        let name = wave.wave.map_or_else(|| "shared part".to_owned(), |wave| format!("wave {wave}"));
+        let (start, end) = (wave.started_seconds.unwrap_or(0.0), wave.ended_seconds.unwrap_or(0.0));
+        let before = " ".repeat((start * scale).round() as usize);
+        let bar = "█".repeat(((end - start) * scale).round().max(1.0) as usize);
+        let bar = output::paint(&Style::new().green(), &bar);
+        text.push_str(&format!(
+            "  {name:<12} {:>2} services {before}{bar} {}\n",
+            wave.services,
+            output::length(end - start)
+        ));
+    }
+    text
+}
+
+/// What each Application had to wait for: its dependencies and, where waves are the order, all that is touched
+/// or gated in earlier waves.
+fn requirements(plan: &Plan) -> BTreeMap<AppName, Vec<AppName>> {
+    let awaited = |action: &Action| matches!(action, Action::Sync | Action::Gate);
+    plan.changes
+        .iter()
+        .map(|change| {
+            let own = change.requires.iter().map(|&required| &plan.changes[required as usize]);
+            let earlier = plan.changes.iter().filter(|other| {
+                plan.order == Order::Waves && other.wave < change.wave && awaited(&other.action)
+            });
+            let mut apps: Vec<AppName> = own.chain(earlier).map(|other| other.app.clone()).collect();
+            apps.sort();
+            apps.dedup();
+            (change.app.clone(), apps)
+        })
+        .collect()
+}

@@ -1,0 +1,89 @@
+//! `history`: what services ran healthily, and how a deployment went.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::output::{self, plain};
+use super::{Common, Exit, Failure, parts, status};
+use crate::domain::deployment::JournalEntry;
+use crate::domain::names::{CustomerId, DeploymentId, Environment, ServiceName};
+use crate::domain::review::{Review, review};
+
+/// Options of `history`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// A deployment: how it went, move by move
+    #[arg(required_unless_present = "customer", conflicts_with = "customer")]
+    deployment: Option<DeploymentId>,
+    /// A customer: the revisions that its services ran healthily, newest first
+    #[arg(long, requires = "environment")]
+    customer: Option<CustomerId>,
+    /// The customer's environment
+    #[arg(long, requires = "customer")]
+    environment: Option<Environment>,
+    /// Only this service
+    #[arg(long)]
+    service: Option<ServiceName>,
+}
+
+#[derive(Debug, Serialize)]
+struct Story {
+    review: Review,
+    journal: Vec<JournalEntry>,
+}
+
+pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
+    let store = parts::existing_store(common).await?;
+    if let Some(id) = &options.deployment {
+        let deployment = status::find(&store, id).await?;
+        let journal = store.journal(id).await?.value;
+        let story = Story { review: review(&deployment.brief, &journal), journal };
+        let wanted = options.service.as_ref().map(ServiceName::as_str);
+        output::print(common.output, &story, || moves(&story.journal, wanted))?;
+        return Ok(Exit::Success);
+    }
+    let (Some(customer), Some(environment)) = (&options.customer, &options.environment) else {
+        return Ok(Exit::Usage);
+    };
+    let rows =
+        store.history(customer, environment, options.service.as_ref().map(ServiceName::as_str)).await?.value;
+    store.close().await;
+    output::print(common.output, &rows, || {
+        if rows.is_empty() {
+            return format!("{customer} ran nothing in {environment}");
+        }
+        let mut table = output::table(&["SERVICE", "REVISION", "IMAGE", "HEALTHY SINCE", "DEPLOYMENT"]);
+        for row in &rows {
+            table.add_row([
+                row.service.clone(),
+                row.baseline.revision.short().to_owned(),
+                plain(&row.baseline.rendering.image),
+                row.baseline.healthy_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+                row.deployment.to_string(),
+            ]);
+        }
+        table.to_string()
+    })?;
+    Ok(Exit::Success)
+}
+
+/// What moved, without the small steps inside a state.
+fn moves(journal: &[JournalEntry], service: Option<&str>) -> String {
+    let mut table = output::table(&["TIME", "SERVICE", "FROM", "TO", "CAUSE"]);
+    for entry in journal {
+        for moved in &entry.transitions {
+            let name = moved.service.as_deref();
+            if moved.from == moved.to || service.is_some_and(|wanted| name != Some(wanted)) {
+                continue;
+            }
+            table.add_row([
+                entry.at.strftime("%H:%M:%S%.3fZ").to_string(),
+                name.unwrap_or("(deployment)").to_owned(),
+                moved.from.clone(),
+                output::state(&moved.to),
+                plain(&moved.cause),
+            ]);
+        }
+    }
+    table.to_string()
+}

@@ -1,0 +1,126 @@
+//! The real parts, built from the configuration.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+
+use super::{Command, Common, Exit, Failure, output};
+use crate::adapters::git::{Git, GitSettings, Repository};
+use crate::adapters::simulated::Simulated;
+use crate::app::App;
+use crate::config::{Cluster, Config};
+use crate::store::{Settings, Store};
+
+/// The configuration of this run.
+pub(super) fn config(common: &Common) -> Result<Config, Failure> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let mut config = match &common.config {
+        None => Config::default(),
+        Some(file) => {
+            let name = file.display().to_string();
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| Failure::new(Exit::InvalidInput, format!("{name}: {error}")))?;
+            Config::parse(&name, &text, &variable)?
+        }
+    };
+    if let Some(folder) = &common.data_dir {
+        config.data_dir.clone_from(folder);
+    }
+    Ok(config)
+}
+
+/// The database of a configuration.
+pub(super) async fn store(config: &Config) -> Result<Store, Failure> {
+    Ok(Store::open(Settings::at(database(config))).await?)
+}
+
+/// The database of this run, for commands that look at what was done; it must be there.
+pub(super) async fn existing_store(common: &Common) -> Result<Store, Failure> {
+    let config = config(common)?;
+    let path = database(&config);
+    if !path.exists() {
+        let message =
+            format!("{} is not there: nothing was deployed from here (see --data-dir)", path.display());
+        return Err(Failure::new(Exit::NotFound, message));
+    }
+    store(&config).await
+}
+
+fn database(config: &Config) -> PathBuf {
+    config.data_dir.join("orchestrator.db")
+}
+
+/// All parts. The second is the simulated cluster, for those who want to look into it.
+pub(super) async fn app(config: Config) -> Result<(App, Arc<Simulated>), Failure> {
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("cannot make the folder {}", config.data_dir.display()))?;
+    let store = store(&config).await?;
+    let repositories = config.sources.iter().map(|source| Repository {
+        name: source.name.clone(),
+        url: source.url.clone(),
+        allow_file: source.allow_file,
+        username: source.username.clone(),
+        token: source.token.clone(),
+        ssh_key: source.ssh_key.clone(),
+        known_hosts: source.known_hosts.clone(),
+    });
+    let mut settings = GitSettings::new(config.data_dir.join("git"));
+    settings.timeout = Duration::try_from(config.git.timeout).unwrap_or(settings.timeout);
+    settings.max_output_bytes = config.git.max_output.as_u64();
+    let git = Git::new(settings, repositories).map_err(|error| Failure::new(Exit::InvalidInput, error))?;
+    let Cluster::Simulated(script) = &config.cluster;
+    let file = config.data_dir.join("simulated-cluster.jsonl");
+    let cluster = Simulated::open(script.as_ref().clone(), Some(&file))
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let cluster = Arc::new(cluster);
+    let app = App {
+        store,
+        cluster: Arc::clone(&cluster) as Arc<dyn crate::ports::Cluster>,
+        values: Arc::new(git),
+        config: Arc::new(config),
+    };
+    Ok((app, cluster))
+}
+
+/// Who works here, for the one that finds the worker's place taken.
+pub(super) fn holder() -> String {
+    format!("process {}", std::process::id())
+}
+
+/// `migrate`: opening the database brings it up to date.
+pub(super) async fn migrate(common: &Common) -> Result<Exit, Failure> {
+    let config = config(common)?;
+    let store = store(&config).await?;
+    store.close().await;
+    output::write(&format!("{} is up to date", database(&config).display()))?;
+    Ok(Exit::Success)
+}
+
+/// Logs go to standard error; a server tells what it does, other commands only what is wrong.
+pub(super) fn start_logging(common: &Common, command: &Command) {
+    let quiet = if matches!(command, Command::Serve(_)) { "info" } else { "error" };
+    let filter = common.log.as_deref().unwrap_or(quiet);
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
+        eprintln!("warning: --log {filter:?} is not understood ({error}); using {quiet}");
+        EnvFilter::new(quiet)
+    });
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if common.log_json {
+        builder.json().init();
+    } else {
+        builder.with_ansi(console::Term::stderr().is_term()).init();
+    }
+}
+
+/// Runs a future to its end on a runtime of its own.
+pub(super) fn block_on<F: Future<Output = Result<Exit, Failure>>>(work: F) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    let outcome = runtime.block_on(work);
+    // What hangs in the background is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    outcome
+}

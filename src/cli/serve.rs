@@ -1,0 +1,77 @@
+//! `serve`: the custom trigger and the worker, until somebody stops them.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Common, Exit, Failure, parts};
+use crate::{grpc, worker};
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Address of the custom trigger; wins over the configuration
+    #[arg(long, env = "ORCHESTRATOR_GRPC_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+/// Serves until SIGTERM or SIGINT. Deployments under way go on at the next start.
+pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
+    let mut config = parts::config(common)?;
+    if let Some(listen) = options.listen {
+        config.grpc.listen = listen;
+        config
+            .check_listener()
+            .map_err(|reason| Failure::new(Exit::InvalidInput, format!("--listen {reason}")))?;
+    }
+    if config.sources.is_empty() {
+        tracing::warn!("no `sources` are configured: no push deploys anything");
+    }
+    let (app, _cluster) = parts::app(config).await?;
+    let lease = app.store.acquire_worker(parts::holder(), Timestamp::now()).await?;
+    let listen = app.config.grpc.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot listen on {listen}: {error}")))?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, tls = app.config.grpc.tls.is_some(), "the custom trigger is served");
+
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(worker::run(app.clone(), lease, stop.clone()));
+    let trigger = tokio::spawn(grpc::serve(app.clone(), listener, stop.clone()));
+    tokio::pin!(worker, trigger);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let ended = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        ended = &mut worker => Err(describe(ended.map(|result| result.map_err(|error| error.to_string())))),
+        ended = &mut trigger => Err(describe(ended.map(|result| result.map_err(|error| error.to_string())))),
+    };
+    tracing::info!("stopping");
+    stop.cancel();
+    match ended {
+        Ok(()) => {
+            let finish = async { (worker.await, trigger.await) };
+            if tokio::time::timeout(GRACE, finish).await.is_err() {
+                tracing::warn!("some calls did not end in time");
+            }
+            app.store.close().await;
+            Ok(Exit::Success)
+        }
+        Err(reason) => Err(Failure::new(Exit::Unavailable, reason)),
+    }
+}
+
+/// How long what is under way may take after a request to stop.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(8);
+
+fn describe(ended: Result<Result<(), String>, tokio::task::JoinError>) -> String {
+    match ended {
+        Ok(Ok(())) => "a part ended by itself".into(),
+        Ok(Err(error)) => error,
+        Err(error) => error.to_string(),
+    }
+}

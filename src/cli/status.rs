@@ -1,0 +1,264 @@
+//! `status`: the deployments, or one of them service by service.
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::output::{self, plain};
+use super::{Common, Exit, Failure, parts, timeline};
+use crate::domain::deployment::{Blocker, Deployment, ServiceState};
+use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision, Wave};
+use crate::domain::plan::{Action, Change};
+use crate::store::{DeploymentFilter, Store, Summary};
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Which deployment; a list of all where it is not given
+    deployment: Option<DeploymentId>,
+    /// Only of this customer
+    #[arg(long)]
+    customer: Option<CustomerId>,
+    /// Only to this environment
+    #[arg(long)]
+    environment: Option<Environment>,
+    /// Only in this state, such as `running` or `failed`
+    #[arg(long)]
+    state: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+    /// Only what is older than this deployment: the next page
+    #[arg(long, value_name = "DEPLOYMENT")]
+    before: Option<DeploymentId>,
+    /// Keep showing how it goes, until it is over
+    #[arg(long, short)]
+    watch: bool,
+}
+
+/// One deployment as programs get it.
+#[derive(Debug, Serialize)]
+pub(super) struct View<'a> {
+    id: &'a DeploymentId,
+    customer: &'a CustomerId,
+    environment: &'a Environment,
+    revision: &'a Revision,
+    order: String,
+    purpose: crate::domain::plan::Purpose,
+    requested_by: &'a str,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    plan: &'a str,
+    services: Vec<ServiceView<'a>>,
+    diagnostics: &'a [crate::domain::diagnostic::Diagnostic],
+}
+
+#[derive(Debug, Serialize)]
+struct ServiceView<'a> {
+    service: &'a str,
+    wave: Option<Wave>,
+    action: &'static str,
+    reasons: Vec<String>,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocker: Option<Blocker>,
+    since: Option<Timestamp>,
+}
+
+pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
+    let store = parts::existing_store(common).await?;
+    let exit = match (&options.deployment, options.watch) {
+        (Some(id), true) => timeline::follow(&store, std::slice::from_ref(id)).await?,
+        (Some(id), false) => one(common, &store, id).await?,
+        (None, true) => {
+            let unfinished = store.unfinished().await?.value;
+            let ids: Vec<_> = unfinished.iter().map(|deployment| deployment.id().clone()).collect();
+            if ids.is_empty() {
+                output::write("nothing is under way")?;
+                Exit::Success
+            } else {
+                timeline::follow(&store, &ids).await?
+            }
+        }
+        (None, false) => list(common, &store, options).await?,
+    };
+    store.close().await;
+    Ok(exit)
+}
+
+async fn list(common: &Common, store: &Store, options: &Options) -> Result<Exit, Failure> {
+    let filter = DeploymentFilter {
+        customer: options.customer.clone(),
+        environment: options.environment.clone(),
+        state: options.state.clone(),
+        before: options.before.clone(),
+    };
+    let found = store.deployments(&filter, options.limit).await?;
+    for broken in &found.broken {
+        eprintln!("warning: deployment {} cannot be read: {}", plain(&broken.id), plain(&broken.fault));
+    }
+    output::print(common.output, &found.value, || table(&found.value))?;
+    Ok(Exit::Success)
+}
+
+fn table(summaries: &[Summary]) -> String {
+    if summaries.is_empty() {
+        return "no deployments".into();
+    }
+    let mut table = output::table(&[
+        "DEPLOYMENT",
+        "CUSTOMER",
+        "ENVIRONMENT",
+        "REVISION",
+        "STATE",
+        "AGE",
+        "TOOK",
+        "REASON",
+    ]);
+    let now = Timestamp::now();
+    for summary in summaries {
+        let took = summary.started_at.map(|start| summary.ended_at.unwrap_or(now).duration_since(start));
+        table.add_row([
+            summary.id.to_string(),
+            summary.customer.to_string(),
+            summary.environment.to_string(),
+            summary.revision.short().to_owned(),
+            output::state(&summary.state),
+            age(now, summary.created_at),
+            took.map(|took| output::length(took.as_secs_f64())).unwrap_or_default(),
+            plain(summary.reason.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table.to_string()
+}
+
+/// How long ago, as kubectl says it.
+fn age(now: Timestamp, at: Timestamp) -> String {
+    let seconds = now.duration_since(at).as_secs().max(0);
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7_199 => format!("{}m", seconds / 60),
+        7_200..=172_799 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+async fn one(common: &Common, store: &Store, id: &DeploymentId) -> Result<Exit, Failure> {
+    let deployment = find(store, id).await?;
+    output::print(common.output, &view(&deployment), || describe(&deployment))?;
+    Ok(Exit::Success)
+}
+
+/// A deployment that has to be there.
+pub(super) async fn find(store: &Store, id: &DeploymentId) -> Result<Deployment, Failure> {
+    let found = store.deployment(id).await?;
+    found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no deployment {id}")))
+}
+
+fn view(deployment: &Deployment) -> View<'_> {
+    let (brief, state) = (&deployment.brief, deployment.state());
+    let blockers = deployment.blockers();
+    let services = deployment.services().map(|(change, service)| ServiceView {
+        service: change.name(),
+        wave: change.wave,
+        action: change.action.word(),
+        reasons: change.reasons.iter().map(ToString::to_string).collect(),
+        state: service.word(),
+        detail: detail(service),
+        blocker: blockers.iter().find(|(name, _)| *name == change.name()).map(|(_, blocker)| blocker.clone()),
+        since: service.since(),
+    });
+    View {
+        id: deployment.id(),
+        customer: &brief.plan.customer,
+        environment: &brief.plan.environment,
+        revision: &brief.plan.revision,
+        order: brief.plan.order.to_string(),
+        purpose: brief.plan.purpose,
+        requested_by: &brief.requested_by,
+        created_at: brief.created_at,
+        started_at: deployment.progress.started_at,
+        ended_at: state.ended_at(),
+        state: state.word(),
+        reason: state.reason(),
+        plan: brief.plan.hash.as_str(),
+        services: services.collect(),
+        diagnostics: state.diagnostics(),
+    }
+}
+
+fn describe(deployment: &Deployment) -> String {
+    let (brief, state) = (&deployment.brief, deployment.state());
+    let plan = &brief.plan;
+    let mut text = format!(
+        "{}  {} {}  {}  {}\n",
+        deployment.id(),
+        plan.customer,
+        plan.environment,
+        plan.revision.short(),
+        output::state(state.word()),
+    );
+    if let Some(reason) = state.reason() {
+        text.push_str(&format!("reason: {}\n", plain(&reason)));
+    }
+    for diagnostic in state.diagnostics() {
+        text.push_str(&format!("{diagnostic}\n"));
+    }
+    text.push_str(&format!(
+        "asked for by {}, plan {}, {} of {} services touched\n\n",
+        plain(&brief.requested_by),
+        &plan.hash.as_str()[..12],
+        plan.touched_count(),
+        plan.service_count(),
+    ));
+    let blockers = deployment.blockers();
+    let mut table = output::table(&["WAVE", "SERVICE", "ACTION", "STATE", "WHY"]);
+    for (change, service) in deployment.services() {
+        if change.action == Action::Leave {
+            continue;
+        }
+        let blocker = blockers.iter().find(|(name, _)| *name == change.name());
+        let why = blocker.map(|(_, blocker)| blocker.to_string()).or_else(|| detail(service));
+        table.add_row([
+            change.wave.map(|wave| wave.to_string()).unwrap_or_default(),
+            change.name().to_owned(),
+            action(change),
+            output::state(service.word()),
+            plain(&why.unwrap_or_default()),
+        ]);
+    }
+    text.push_str(&table.to_string());
+    let left = deployment.services().filter(|(change, _)| change.action == Action::Leave).count();
+    if left > 0 {
+        text.push_str(&format!("\n{left} more are untouched, and nothing waits for them"));
+    }
+    text
+}
+
+fn action(change: &Change) -> String {
+    let reasons: Vec<_> = change.reasons.iter().map(ToString::to_string).collect();
+    format!("{} ({})", change.action.word(), reasons.join(", "))
+}
+
+fn detail(service: &ServiceState) -> Option<String> {
+    match service {
+        ServiceState::Failed { reason, .. } | ServiceState::RollbackFailed { reason, .. } => {
+            Some(reason.clone())
+        }
+        ServiceState::Skipped { reason, .. } => Some(reason.to_string()),
+        ServiceState::Kept { reason, .. } => Some(reason.to_string()),
+        ServiceState::RolledBack { to, .. } => Some(format!("at {}", to.short())),
+        ServiceState::Waiting { .. }
+        | ServiceState::Checking(_)
+        | ServiceState::Advancing(_)
+        | ServiceState::Healthy { .. }
+        | ServiceState::Unhealthy { .. }
+        | ServiceState::Retreating(_) => None,
+    }
+}

@@ -1,0 +1,183 @@
+//! Requests that can never succeed: kept with all their bytes and faults, so that people can look.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::writer::Write;
+use super::{Found, Store, StoreError, from_json, micros, name, number, text, timestamp, to_json};
+use crate::domain::diagnostic::Diagnostic;
+use crate::domain::names::EventId;
+
+/// A request that can never succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The id it gets if it is new.
+    pub id: EventId,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// All that is wrong with it.
+    pub faults: Vec<Diagnostic>,
+    /// The trigger's resource, as it arrived.
+    pub resource: Vec<u8>,
+    /// The payload, as it arrived.
+    pub payload: Vec<u8>,
+}
+
+/// A dead letter as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredLetter {
+    /// The letter, with the time of its first arrival.
+    pub letter: DeadLetter,
+    /// How often it arrived.
+    pub count: u64,
+    /// When it arrived last.
+    pub last_at: Timestamp,
+}
+
+impl Store {
+    /// Keeps a dead letter. The same bytes again only raise its count. Answers its id.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub async fn dead_letter(&self, letter: DeadLetter) -> Result<EventId, StoreError> {
+        let keep = self.inner.settings.dead_letters;
+        self.write(Bury::new(letter, keep)?).await
+    }
+
+    /// The dead letters, the newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn dead_letters(&self, limit: u32) -> Result<Found<Vec<StoredLetter>>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, first_at, last_at, count, faults, resource, payload FROM dead_letters \
+             ORDER BY seq DESC LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        Ok(Found::collect(&rows, "id", read))
+    }
+}
+
+fn read(row: &AnyRow) -> Result<StoredLetter, StoreError> {
+    let letter = DeadLetter {
+        id: name(row, "id")?,
+        received_at: timestamp(row, "first_at")?,
+        faults: from_json(&text(row, "faults")?, "the faults of a dead letter")?,
+        resource: from_text(&text(row, "resource")?)?,
+        payload: from_text(&text(row, "payload")?)?,
+    };
+    Ok(StoredLetter { letter, count: number(row, "count")?, last_at: timestamp(row, "last_at")? })
+}
+
+/// Any bytes in a TEXT column: text as it is, everything else in hexadecimal. A NUL is no text to PostgreSQL.
+fn to_text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => format!("text:{text}"),
+        Ok(_) | Err(_) => format!("hex:{}", hex(bytes)),
+    }
+}
+
+fn from_text(stored: &str) -> Result<Vec<u8>, StoreError> {
+    if let Some(text) = stored.strip_prefix("text:") {
+        return Ok(text.as_bytes().to_vec());
+    }
+    let unreadable = || StoreError::data("the bytes of a dead letter", "neither text nor hexadecimal");
+    let digits = stored.strip_prefix("hex:").ok_or_else(unreadable)?.as_bytes();
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = digits.chunks(2).map(|pair| match pair {
+        [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
+        _ => None,
+    });
+    pairs.collect::<Option<_>>().ok_or_else(unreadable)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Bury {
+    id: EventId,
+    received_at: Timestamp,
+    digest: String,
+    faults: String,
+    resource: String,
+    payload: String,
+    keep: u32,
+}
+
+impl Bury {
+    fn new(letter: DeadLetter, keep: u32) -> Result<Self, StoreError> {
+        let mut digest = Sha256::new();
+        // The length keeps the two apart.
+        digest.update((letter.resource.len() as u64).to_le_bytes());
+        digest.update(&letter.resource);
+        digest.update(&letter.payload);
+        Ok(Self {
+            digest: hex(&digest.finalize()),
+            faults: to_json(&letter.faults)?,
+            resource: to_text(&letter.resource),
+            payload: to_text(&letter.payload),
+            id: letter.id,
+            received_at: letter.received_at,
+            keep,
+        })
+    }
+}
+
+#[async_trait]
+impl Write for Bury {
+    type Answer = EventId;
+
+    async fn run(&self, connection: &mut AnyConnection) -> Result<EventId, StoreError> {
+        let row = sqlx::query(
+            "INSERT INTO dead_letters (digest, id, seq, first_at, last_at, count, faults, resource, payload) \
+             SELECT $1, $2, coalesce((SELECT max(seq) FROM dead_letters), 0) + 1, $3, $3, 1, $4, $5, $6 \
+             WHERE 1 = 1 ON CONFLICT (digest) DO UPDATE SET count = dead_letters.count + 1, \
+             last_at = excluded.last_at, faults = excluded.faults RETURNING id",
+        )
+        .bind(self.digest.as_str())
+        .bind(self.id.as_str())
+        .bind(micros(self.received_at))
+        .bind(self.faults.as_str())
+        .bind(self.resource.as_str())
+        .bind(self.payload.as_str())
+        .fetch_one(&mut *connection)
+        .await?;
+        sqlx::query("DELETE FROM dead_letters WHERE seq <= (SELECT max(seq) FROM dead_letters) - $1")
+            .bind(i64::from(self.keep.max(1)))
+            .execute(connection)
+            .await?;
+        name(&row, "id")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(cases: &[(&[u8], &str)]) {
+        for (bytes, stored) in cases {
+            assert_eq!(&to_text(bytes), stored);
+            assert_eq!(&from_text(stored).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn any_bytes_survive_as_text() {
+        check(&[
+            (b"", "text:"),
+            ("größe: 1\n".as_bytes(), "text:größe: 1\n"),
+            (b"hex:ff", "text:hex:ff"),
+            (b"a\0b", "hex:610062"),
+            (&[0xff, 0x00, 0x0a], "hex:ff000a"),
+        ]);
+        for wrong in ["", "hex:f", "hex:zz", "hex:+1", "b64:AA=="] {
+            assert!(from_text(wrong).is_err(), "{wrong}");
+        }
+    }
+}
