@@ -69,11 +69,15 @@ fn every_broken_file_ends_with_its_fault_and_its_code() {
     let mut files = 0;
     for entry in fs::read_dir(root().join("tests/fixtures/broken")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let (file, code) = (format!("tests/fixtures/broken/{name}"), name.trim_end_matches(".yaml").to_owned());
+        let (file, code) =
+            (format!("tests/fixtures/broken/{name}"), name.trim_end_matches(".yaml").to_owned());
         let is_doubt = code == "unknown-key" || code == "missing-wave";
         let found = json(&["validate", &file, "-o", "json"], if is_doubt { 0 } else { 3 });
         let found = found["diagnostics"].as_array().unwrap();
-        assert!(code == "many" || found.iter().all(|fault| fault["code"] == code.as_str()), "{file}: {found:#?}");
+        assert!(
+            code == "many" || found.iter().all(|fault| fault["code"] == code.as_str()),
+            "{file}: {found:#?}"
+        );
         for fault in found {
             assert_eq!(fault["file"], file.as_str());
             assert!(fault["line"].is_u64() && fault["column"].is_u64() && fault["message"].is_string());
@@ -89,7 +93,10 @@ fn every_broken_file_ends_with_its_fault_and_its_code() {
 
 #[test]
 fn all_that_is_wrong_is_shown_with_its_line() {
-    insta::assert_snapshot!("many-for-people", check(&["validate", "tests/fixtures/broken/many.yaml"], 3, &[], &[]));
+    insta::assert_snapshot!(
+        "many-for-people",
+        check(&["validate", "tests/fixtures/broken/many.yaml"], 3, &[], &[])
+    );
     let found = check(&["validate", "tests/fixtures/broken/many.yaml", "-o", "json"], 3, &[], &[]);
     insta::assert_snapshot!("many-for-programs", found);
 }
@@ -140,7 +147,8 @@ fn a_graph_is_printed_in_every_form() {
     check(&["graph", C, "--format", "svg"], 0, &["<svg", "</svg>"], &[]);
     insta::assert_snapshot!("graph-for-people", check(&["graph", A], 0, &[], &[]));
     let file = format!("{A}/values.yaml");
-    let recorded = fs::read_to_string(root().join("examples/dependency-graphs/customer-a-dependencies.yaml")).unwrap();
+    let recorded =
+        fs::read_to_string(root().join("examples/dependency-graphs/customer-a-dependencies.yaml")).unwrap();
     assert_eq!(check(&["graph", &file, "--output", "yaml"], 0, &[], &[]), recorded);
 }
 
@@ -255,10 +263,15 @@ impl Repository {
 
     /// The first plan's changes as `service action reason`.
     fn changes(&self, arguments: &[&str]) -> Vec<String> {
-        let plans: Value = serde_json::from_str(&self.plan(&[arguments, &["-o", "json"]].concat(), &[])).unwrap();
+        let plans: Value =
+            serde_json::from_str(&self.plan(&[arguments, &["-o", "json"]].concat(), &[])).unwrap();
         let line = |change: &Value| {
-            let reasons: Vec<&str> =
-                change["reasons"].as_array().unwrap().iter().map(|one| one["reason"].as_str().unwrap()).collect();
+            let reasons: Vec<&str> = change["reasons"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["reason"].as_str().unwrap())
+                .collect();
             let service = change["service"].as_str().unwrap_or("base");
             format!("{service} {} {}", change["action"]["action"].as_str().unwrap(), reasons.join(","))
         };
@@ -292,7 +305,10 @@ fn without_anything_to_compare_with_all_is_new() {
     let new = ["base sync new", "redis sync new", "postgres sync new", "api sync new", "worker sync new"];
     assert_eq!(repository.changes(&[X]), new);
     let text = repository.plan(&["customers"], &["touched    4 of 4 services, in 2 of 2 waves"]);
-    assert!(text.contains("1m in the order of waves") || text.contains("1m00s in the order of waves"), "{text}");
+    assert!(
+        text.contains("1m in the order of waves") || text.contains("1m00s in the order of waves"),
+        "{text}"
+    );
     fs::remove_dir_all(repository.0.path().join(".git")).unwrap();
     let plan = repository.plan(&[X], &["files in no commit"]);
     let stable: Vec<&str> = plan.lines().filter(|line| !line.trim_start().starts_with("plan ")).collect();
@@ -396,10 +412,22 @@ fn customers_may_not_take_names_from_each_other() {
         fs::write(path.join("values.yaml"), text).unwrap();
     };
     write("customer-x", VALUES);
-    write("customer", &VALUES.replace("customer-x", "customer").replace("name: redis", "name: x-redis").replace("[redis", "[x-redis"));
+    write(
+        "customer",
+        &VALUES
+            .replace("customer-x", "customer")
+            .replace("name: redis", "name: x-redis")
+            .replace("[redis", "[x-redis"),
+    );
     check_in(folder.path(), &["validate", "."], 3, &["name-collision", "`customer-x-redis`"], &[]);
     write("customer", VALUES);
-    check_in(folder.path(), &["validate", "."], 3, &["customer-mismatch", "nobody can say which counts"], &[]);
+    check_in(
+        folder.path(),
+        &["validate", "."],
+        3,
+        &["customer-mismatch", "nobody can say which counts"],
+        &[],
+    );
     write("Customer_Y", VALUES);
     check_in(folder.path(), &["validate", "."], 3, &["its name cannot be a customer's"], &[]);
 }

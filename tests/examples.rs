@@ -220,7 +220,8 @@ fn there_is_a_broken_file_for_every_fault_that_one_file_can_have() {
         | Code::UnknownTemplatePath => true,
         Code::MissingFile | Code::MissingRevision | Code::BadRequest => false,
     };
-    let names: Vec<String> = broken().into_iter().map(|(name, _)| name).filter(|name| name != "many").collect();
+    let names: Vec<String> =
+        broken().into_iter().map(|(name, _)| name).filter(|name| name != "many").collect();
     for name in &names {
         let code: Code = serde_json::from_value(json!(name)).unwrap();
         assert!(from_a_file(code), "{name}");
