@@ -310,7 +310,7 @@ fn without_anything_to_compare_with_all_is_new() {
         "{text}"
     );
     fs::remove_dir_all(repository.0.path().join(".git")).unwrap();
-    let plan = repository.plan(&[X], &["files in no commit"]);
+    let plan = repository.plan(&[X], &["uncommitted files"]);
     let stable: Vec<&str> = plan.lines().filter(|line| !line.trim_start().starts_with("plan ")).collect();
     insta::assert_snapshot!("planned-new", stable.join("\n"));
 }
@@ -325,14 +325,14 @@ fn a_plan_against_a_revision_touches_what_changed_since() {
     repository.change("imageTag: v1", "imageTag: v2");
     repository.change("dependencies: [redis, postgres]", "dependencies: [postgres]");
     let changed = [
-        "base leave unchanged",
+        "base gate unchanged",
         "redis gate unchanged",
         "postgres gate unchanged",
         "api sync image-tag",
         "worker sync dependencies",
     ];
     assert_eq!(repository.changes(&[X, "--against", "HEAD"]), changed);
-    let said = ["image tag v1 -> v2", "worker waits for redis", "files in no commit, compared with HEAD ("];
+    let said = ["image tag v1 -> v2", "worker waits for redis", "uncommitted files, compared with HEAD ("];
     repository.plan(&["customers", "--against", "HEAD"], &said);
     let values = "customers/customer-x/values.yaml";
     assert_eq!(repository.changes(&[values, "--against", "HEAD"]), changed);

@@ -205,7 +205,8 @@ fn table(told: &Explanation) -> String {
     ] {
         facts.row([Cell::new(name, Style::new().dim()), fact.into()]);
     }
-    out.push_str(facts.render(width).trim_start_matches('\n'));
+    out.push('\n');
+    out.push_str(&facts.render(width));
     out.push('\n');
     out.push_str(&neighbours(
         "waits for",

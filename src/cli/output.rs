@@ -80,7 +80,9 @@ pub(super) fn plain(text: &str) -> String {
 
 /// A length of time for people: `850ms`, `12s`, `3m20s`.
 pub(super) fn length(seconds: f64) -> String {
-    if seconds < 1.0 {
+    if seconds == 0.0 {
+        "0s".to_owned()
+    } else if seconds < 1.0 {
         format!("{:.0}ms", seconds * 1000.0)
     } else if seconds < 60.0 {
         format!("{}s", format!("{seconds:.1}").trim_end_matches(".0"))

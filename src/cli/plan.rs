@@ -50,10 +50,10 @@ pub struct Options {
 }
 
 const NOTES: &str = "\
-A plan made here knows nothing of the cluster: it takes all of what --against names to be running and healthy.
-Its source is called `local`. Its revision is the commit of the files, or all zeros (git's sign for what is in no
-commit) where they are changed or in no repository. So its hash is good for comparing plans made here; an approval
-is bound to the hash of the server's plan.";
+A plan made here knows nothing of the cluster: it takes all of what --against names to be running and healthy (since \
+when is not known, and shown as 1970). Its source is called `local`. Its revision is the commit of the files, or all \
+zeros, git's sign for what is in no commit, where they are changed or in no repository. So its hash is good for \
+comparing plans made here; an approval is bound to the hash of the server's plan.";
 
 /// Git's own sign for what is in no commit.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";

@@ -194,13 +194,17 @@ pub(super) fn read_against(
 }
 
 /// The commit that a path's files were taken from; none where they are as no commit has them.
+///
+/// # Errors
+/// When there is nothing at the path, or git cannot be run.
 pub(super) fn revision_of(path: &Path) -> Result<Option<Revision>, Failure> {
     commit::clean_head(&std::fs::canonicalize(path).map_err(|_| nothing(path))?)
 }
 
-/// The one customer at a path, with nothing wrong that would matter to who asks: `accept` decides.
+/// The one customer at a path.
 ///
-/// Doubts and faults go to standard error.
+/// # Errors
+/// When there is nothing at the path, or more than one customer.
 pub(super) fn only(path: &Path, options: &ReadOptions, order: Order) -> Result<Read, Failure> {
     let mut reads = read(&[path.to_owned()], options, order)?;
     if reads.len() > 1 {

@@ -62,9 +62,11 @@ impl Grid {
         let before: usize = GAP + widths[..count - 1].iter().map(|width| width + GAP).sum::<usize>();
         let rest = width.saturating_sub(before).max(LEAST);
         let bold = || Style::new().bold();
-        let headings = self.headings.iter().map(|heading| Cell::new(heading, bold())).collect();
+        let headings: Vec<Cell> = self.headings.iter().map(|heading| Cell::new(heading, bold())).collect();
         let mut text = String::new();
-        for row in std::iter::once(&headings).chain(&self.rows) {
+        // Without any heading there is no line for them.
+        let headings = Some(&headings).filter(|_| self.headings.iter().any(|heading| !heading.is_empty()));
+        for row in headings.into_iter().chain(&self.rows) {
             self.line(row, &widths, before, rest, &mut text);
         }
         text

@@ -37,7 +37,7 @@ pub(super) fn table(plans: &[Planned], against: Option<&Against>, all: bool) -> 
 fn one(Planned { plan, diff, predicted }: &Planned, against: Option<&Against>, all: bool) -> String {
     let width = Stream::Out.width();
     let bold = Style::new().bold();
-    let from = if plan.revision.as_str() == NO_COMMIT { "files in no commit" } else { plan.revision.short() };
+    let from = if plan.revision.as_str() == NO_COMMIT { "uncommitted files" } else { plan.revision.short() };
     let than = against.map(|against| format!(", compared with {}", against.name)).unwrap_or_default();
     let mut out =
         format!("{}: {from}{than}\n\n", paint(&bold, &format!("{} {}", plan.customer, plan.environment)));
@@ -92,7 +92,7 @@ fn one(Planned { plan, diff, predicted }: &Planned, against: Option<&Against>, a
         );
     }
     fact("plan", plan.hash.as_str().chars().take(16).collect());
-    out.push_str(facts.render(width).trim_start_matches('\n'));
+    out.push_str(&facts.render(width));
     let path: Vec<&str> = predicted.critical_path.iter().map(String::as_str).collect();
     if path.len() > 1 {
         out.push_str(&chain(&format!("critical path, {}:", count(path.len(), "service")), &path, width));
@@ -129,12 +129,13 @@ fn rows(plan: &Plan, all: bool) -> Grid {
         // The shared part is required by all, and says nothing.
         let requires = change.requires.iter().filter(|&&position| position != 0).count();
         let why: Vec<String> = change.reasons.iter().map(ToString::to_string).collect();
-        let name =
-            if change.service.is_some() { change.name().to_owned() } else { "(shared part)".to_owned() };
         grid.row([
             Cell::new(turn, dim.clone()),
             wave.into(),
-            Cell::new(name, if change.action == Action::Leave { dim.clone() } else { Style::new().bold() }),
+            Cell::new(
+                title(change),
+                if change.action == Action::Leave { dim.clone() } else { Style::new().bold() },
+            ),
             Cell::new(change.action.word(), style),
             if requires == 0 { Cell::new("-", dim.clone()) } else { requires.into() },
             Cell::new(
@@ -148,10 +149,15 @@ fn rows(plan: &Plan, all: bool) -> Grid {
     grid
 }
 
+/// A change's service, or what all services share.
+fn title(change: &Change) -> &str {
+    if change.service.is_some() { change.name() } else { "(shared part)" }
+}
+
 /// One row for what is only waited for, one after the other in the same wave.
 fn gates(grid: &mut Grid, waited: &mut Vec<&Change>) {
     let (Some(first), dim) = (waited.first(), Style::new().dim()) else { return };
-    let names: Vec<&str> = waited.iter().map(|change| change.name()).collect();
+    let names: Vec<&str> = waited.iter().map(|change| title(change)).collect();
     let (what, why) = match names.as_slice() {
         [name] => ((*name).to_owned(), "unchanged, must be healthy".to_owned()),
         names => (count(names.len(), "service"), format!("unchanged, must be healthy: {}", some(names))),
@@ -209,8 +215,12 @@ fn difference(diff: &Diff, width: usize) -> String {
         }
     }
     if any {
-        format!("{}\n", grid.render(width))
+        format!(
+            "{}
+",
+            grid.render(width)
+        )
     } else {
-        "  order and dependencies are as before\n\n".to_owned()
+        String::new()
     }
 }
