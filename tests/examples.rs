@@ -1,6 +1,8 @@
 //! The examples are what they say: they read without faults, fit the schemas, mean what Helm makes of them, and
 //! the graphs recorded of them are those of today. Each broken file shows the fault it is named for.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
