@@ -146,7 +146,21 @@ pub fn run(cli: Cli) -> Exit {
         Command::Simulate(options) => simulate::run(&common, &options),
         Command::Schema(options) => schema::run(&common, &options),
         Command::Completion(options) => complete::run(&options),
-        command => parts::block_on(in_runtime(common, command)),
+        Command::Serve(_)
+        | Command::Demo(_)
+        | Command::Deploy(_)
+        | Command::Status(_)
+        | Command::Why(_)
+        | Command::History(_)
+        | Command::Approve(_)
+        | Command::Reject(_)
+        | Command::Pause(_)
+        | Command::Resume(_)
+        | Command::Abort(_)
+        | Command::Retry(_)
+        | Command::Skip(_)
+        | Command::Rollback(_)
+        | Command::Migrate => parts::block_on(in_runtime(common, command)),
     };
     match outcome {
         Ok(exit) => exit,

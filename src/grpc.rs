@@ -330,11 +330,10 @@ fn authenticate<'a>(tokens: &'a [Token], given: Option<&str>) -> Result<Option<&
 /// The one place where the store's errors become answers. What went wrong inside is logged, not sent.
 fn refusal(error: StoreError) -> Status {
     tracing::error!(%error, "a call could not be stored");
-    match error {
-        StoreError::Busy { .. } | StoreError::Full { .. } => {
-            Status::resource_exhausted("too much waits to be stored; try again")
-        }
-        _ => Status::unavailable("the store does not take it now; try again"),
+    if matches!(error, StoreError::Busy { .. } | StoreError::Full) {
+        Status::resource_exhausted("too much waits to be stored; try again")
+    } else {
+        Status::unavailable("the store does not take it now; try again")
     }
 }
 

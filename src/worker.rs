@@ -61,13 +61,11 @@ pub async fn run(app: App, lease: WorkerLease, stop: CancellationToken) -> Resul
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let outcome = loop {
         if let Err(error) = desk.look().await {
-            match error {
-                StoreError::Fenced { .. } => break Err(error),
-                error => {
-                    tracing::error!(%error, "the store does not answer; trying again");
-                    tokio::time::sleep(POLL).await;
-                }
+            if matches!(error, StoreError::Fenced { .. }) {
+                break Err(error);
             }
+            tracing::error!(%error, "the store does not answer; trying again");
+            tokio::time::sleep(POLL).await;
         }
         tokio::select! {
             () = stop.cancelled() => break Ok(()),

@@ -152,14 +152,14 @@ impl Intake<'_> {
                 if push.after.is_none() {
                     return Ok(Err(Outcome::Ignored { reason: format!("{} was deleted", push.reference) }));
                 }
-                if let Some(after) = &push.after {
-                    if !values.contains(&source.name, after).await? {
-                        return Err(SourceError::MissingRevision {
-                            source_name: source.name.clone(),
-                            revision: after.clone(),
-                        }
-                        .into());
+                if let Some(after) = &push.after
+                    && !values.contains(&source.name, after).await?
+                {
+                    return Err(SourceError::MissingRevision {
+                        source_name: source.name.clone(),
+                        revision: after.clone(),
                     }
+                    .into());
                 }
                 let Some(head) = head else {
                     let reason = format!("{} is not in the repository any more", push.reference);
@@ -565,11 +565,11 @@ async fn draft(
         wave: request.wave,
         force: asks_to_force(request),
     };
-    if let Some(service) = &request.service {
-        if loaded.graph.index(service).is_none() {
-            let message = format!("{customer} has no enabled service {service}");
-            return Ok(Err(Diagnostic::error(Code::BadRequest, Place::file(&files.values), message)));
-        }
+    if let Some(service) = &request.service
+        && loaded.graph.index(service).is_none()
+    {
+        let message = format!("{customer} has no enabled service {service}");
+        return Ok(Err(Diagnostic::error(Code::BadRequest, Place::file(&files.values), message)));
     }
     let live = if running.is_empty() { BTreeMap::new() } else { live(app, loaded).await? };
     let durations = loaded.durations();

@@ -69,11 +69,11 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     };
     std::fs::create_dir_all(&data)?;
     let repository = Repository::create(&data.join("repository"), options.customers)?;
-    if let Some(service) = &options.fail {
-        if !repository.has_service(service) {
-            let message = format!("--fail {service}: the examples have no such service");
-            return Err(Failure::new(Exit::NotFound, message));
-        }
+    if let Some(service) = &options.fail
+        && !repository.has_service(service)
+    {
+        let message = format!("--fail {service}: the examples have no such service");
+        return Err(Failure::new(Exit::NotFound, message));
     }
     let config = config(options, data.clone(), &repository)?;
     let (app, cluster) = parts::app(config).await?;
@@ -153,16 +153,16 @@ async fn pushes(
 async fn settled(app: &App, event: &EventId) -> Result<Vec<DeploymentId>, Failure> {
     let mut changed = app.store.changed();
     loop {
-        if let Some(found) = app.store.event(event).await? {
-            if let EventState::Settled { outcome, .. } = found.state {
-                return match outcome {
-                    Outcome::Planned => Ok(found.deployments),
-                    Outcome::Ignored { reason } | Outcome::Superseded { reason } => {
-                        Err(Failure::new(Exit::Failure, format!("the push deploys nothing: {reason}")))
-                    }
-                    Outcome::Rejected { reason, diagnostics } => Err(Failure::input(reason, diagnostics)),
-                };
-            }
+        if let Some(found) = app.store.event(event).await?
+            && let EventState::Settled { outcome, .. } = found.state
+        {
+            return match outcome {
+                Outcome::Planned => Ok(found.deployments),
+                Outcome::Ignored { reason } | Outcome::Superseded { reason } => {
+                    Err(Failure::new(Exit::Failure, format!("the push deploys nothing: {reason}")))
+                }
+                Outcome::Rejected { reason, diagnostics } => Err(Failure::input(reason, diagnostics)),
+            };
         }
         timeline::pause(&app.store, &mut changed).await?;
     }

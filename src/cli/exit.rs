@@ -94,11 +94,20 @@ impl From<ConfigError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match &error {
-            StoreError::WorkerRunning { .. }
-            | StoreError::Finished { .. }
-            | StoreError::NewerSchema { .. } => Exit::Refused,
-            StoreError::NotFound { .. } => Exit::NotFound,
-            _ => Exit::Unavailable,
+            StoreError::WorkerRunning { .. } | StoreError::Finished(_) | StoreError::NewerSchema { .. } => {
+                Exit::Refused
+            }
+            StoreError::NotFound(_) => Exit::NotFound,
+            StoreError::Busy { .. }
+            | StoreError::Full
+            | StoreError::Locked
+            | StoreError::ReadOnly(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Disk(_)
+            | StoreError::Conflict { .. }
+            | StoreError::Fenced { .. }
+            | StoreError::Data { .. }
+            | StoreError::Unavailable(_) => Exit::Unavailable,
         };
         Self::new(exit, error)
     }

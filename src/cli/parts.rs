@@ -101,10 +101,7 @@ pub(super) async fn migrate(common: &Common) -> Result<Exit, Failure> {
 
 /// Logs go to standard error; a server tells what it does, other commands only what is wrong.
 pub(super) fn start_logging(common: &Common, command: &Command) {
-    let quiet = match command {
-        Command::Serve(_) => "info",
-        _ => "error",
-    };
+    let quiet = if matches!(command, Command::Serve(_)) { "info" } else { "error" };
     let filter = common.log.as_deref().unwrap_or(quiet);
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
         eprintln!("warning: --log {filter:?} is not understood ({error}); using {quiet}");

@@ -354,11 +354,11 @@ impl Deployment {
     }
 
     /// Whether an effect that was not performed yet is still wanted: a request that was given up must not
-    /// reach the cluster late.
+    /// reach the cluster late, and one that was seen there must not reach it again.
     pub fn wants(&self, effect: &Effect) -> bool {
         match effect {
             Effect::Sync { change, request, .. } => {
-                self.attempt(*change).is_some_and(|attempt| &attempt.request == request)
+                !self.progress.state.is_aborting() && self.outstanding(*change) == Some(request)
             }
             // Stopping what was given up stays right, and so does remembering.
             Effect::Terminate { .. } | Effect::Remember { .. } | Effect::Quarantine { .. } => true,
@@ -366,10 +366,15 @@ impl Deployment {
         }
     }
 
-    fn attempt(&self, change: u32) -> Option<&Attempt> {
+    /// The request of a change that was not seen on its Application yet.
+    fn outstanding(&self, change: u32) -> Option<&RequestId> {
         match self.progress.services.get(change as usize)? {
-            ServiceState::Advancing(run) | ServiceState::Retreating(Retreat::Running(run)) => run.attempt(),
+            ServiceState::Advancing(Run::Syncing { attempt, seen })
+            | ServiceState::Retreating(Retreat::Running(Run::Syncing { attempt, seen })) => {
+                (!seen.is_ours()).then_some(&attempt.request)
+            }
             ServiceState::Waiting { .. }
+            | ServiceState::Advancing(_)
             | ServiceState::Checking(_)
             | ServiceState::Healthy { .. }
             | ServiceState::Unhealthy { .. }
@@ -464,7 +469,16 @@ impl Brief {
             }
             Command::Retry { service } => {
                 only(going, "running or paused (a finished one is repeated by a new deployment)")?;
-                service.as_deref().map_or(Ok(()), known)
+                let Some(service) = service else { return Ok(()) };
+                known(service)?;
+                let changes = self.plan.changes.iter().zip(&progress.services);
+                let found = changes.into_iter().find(|(change, _)| change.name() == service);
+                match found {
+                    Some((_, state)) if !state.can_be_retried() => {
+                        Err(format!("{service} is {}; only what failed can be tried again", state.word()))
+                    }
+                    Some(_) | None => Ok(()),
+                }
             }
             Command::Skip { service } => {
                 only(going, "running or paused")?;

@@ -196,7 +196,7 @@ pub fn verdict(app: &Application, revision: &Revision, finished_at: Timestamp) -
     if app.pinned.as_ref().is_some_and(|pinned| pinned != revision) {
         return Err(Doubt::OtherRevision);
     }
-    fresh(app, finished_at)?;
+    fresh(app, finished_at.max(last_finish(app)))?;
     if app.sync.revision.as_ref() != Some(revision) {
         return Err(Doubt::OtherRevision);
     }
@@ -215,17 +215,23 @@ pub fn untouched(app: &Application, expected: Option<&Revision>, asked_at: Times
     if app.refresh_pending {
         return Err(Doubt::Stale);
     }
-    fresh(app, asked_at)?;
-    if let (Some(expected), Some(compared)) = (expected, &app.sync.revision) {
-        if expected != compared {
-            return Err(Doubt::OtherRevision);
-        }
+    fresh(app, asked_at.max(last_finish(app)))?;
+    if let (Some(expected), Some(compared)) = (expected, &app.sync.revision)
+        && expected != compared
+    {
+        return Err(Doubt::OtherRevision);
     }
     settled(app)
 }
 
+/// When the last operation on it ended, whoever's that was: a comparison from before says nothing of what runs
+/// now.
+fn last_finish(app: &Application) -> Timestamp {
+    app.operation.as_ref().and_then(|operation| operation.finished_at).unwrap_or(Timestamp::MIN)
+}
+
 fn fresh(app: &Application, since: Timestamp) -> Result<(), Doubt> {
-    if !app.reconciled_at.is_some_and(|reconciled| reconciled > since) {
+    if app.reconciled_at.is_none_or(|reconciled| reconciled <= since) {
         return Err(Doubt::Stale);
     }
     if !app.sync.current {

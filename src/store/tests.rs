@@ -95,6 +95,7 @@ fn request(trigger: Trigger) -> Request {
         service: None,
         wave: None,
         order: None,
+        scope: Vec::new(),
         requested_by: "jane".into(),
         trigger,
     }
@@ -137,6 +138,9 @@ fn deployment(name: &str) -> Deployment {
             event: id(name),
             requested_by: "jane".into(),
             created_at: "2027-01-15T08:00:00.123456789Z".parse().unwrap(),
+            whole: true,
+            digest: fingerprint(&"files"),
+            path: "charts/customer-a".into(),
             plan: Plan {
                 customer: id("customer-a"),
                 environment: id("production"),
@@ -165,7 +169,7 @@ fn deployment(name: &str) -> Deployment {
         progress: Progress {
             state: State::Queued,
             services: Vec::new(),
-            advanced: Vec::new(),
+            requests: Vec::new(),
             version: 0,
             started_at: None,
         },

@@ -337,9 +337,7 @@ impl<'a> Drive<'a> {
                 .await;
             match saved {
                 Ok(ids) => break ids,
-                Err(StoreError::Busy { .. } | StoreError::Locked { .. }) => {
-                    tokio::time::sleep(STORE_PAUSE).await
-                }
+                Err(StoreError::Busy { .. } | StoreError::Locked) => tokio::time::sleep(STORE_PAUSE).await,
                 Err(error) => return Err(error),
             }
         };

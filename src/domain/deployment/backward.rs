@@ -31,7 +31,9 @@ impl Stepper<'_> {
 
     fn turn_back(&mut self, change: usize) {
         let running = match &self.progress.services[change] {
-            ServiceState::Advancing(Run::Syncing { attempt, .. }) => Some(attempt.request.clone()),
+            ServiceState::Advancing(Run::Syncing { attempt, seen }) => {
+                Some((attempt.request.clone(), seen.clone()))
+            }
             ServiceState::Advancing(_)
             | ServiceState::Waiting { .. }
             | ServiceState::Checking(_)
@@ -44,19 +46,26 @@ impl Stepper<'_> {
             | ServiceState::RollbackFailed { .. }
             | ServiceState::Kept { .. } => None,
         };
-        match (self.way_back(change), running) {
-            (Err(reason), _) => {
-                let cause = reason.to_string();
-                self.set(change, ServiceState::Kept { at: self.now, reason }, cause);
-            }
-            (Ok(_), Some(request)) => {
+        match running {
+            // Also where there is no way back: a sync that a window holds back would otherwise start when all
+            // that it depends on is long gone.
+            Some((request, seen)) => {
                 let deadline = later(self.now, self.brief.policy.health_timeout);
                 self.terminate(change, request.clone());
-                let stopping = Retreat::Stopping { request, deadline };
+                let stopping = Retreat::Stopping { request, seen, deadline };
                 self.set(change, ServiceState::Retreating(stopping), "its sync is stopped first");
             }
-            (Ok(retreat), None) => {
-                self.set(change, ServiceState::Retreating(retreat), "its dependants go back first");
+            None => self.retreat(change, "its dependants go back first"),
+        }
+    }
+
+    /// Nothing of its way forward runs any more: it goes back as soon as its dependants are, or is kept.
+    pub(super) fn retreat(&mut self, change: usize, cause: &str) {
+        match self.way_back(change) {
+            Ok(retreat) => self.set(change, ServiceState::Retreating(retreat), cause),
+            Err(reason) => {
+                let cause = reason.to_string();
+                self.set(change, ServiceState::Kept { at: self.now, reason }, cause);
             }
         }
     }

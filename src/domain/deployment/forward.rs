@@ -135,8 +135,19 @@ impl Stepper<'_> {
                 }
                 continue;
             }
-            if !matches!(self.progress.services[position], ServiceState::Waiting { .. }) {
-                continue;
+            // Also what has failed attempts behind it: the next one would have to wait for ever.
+            match &self.progress.services[position] {
+                ServiceState::Waiting { .. } | ServiceState::Advancing(Run::Retrying { .. }) => {}
+                ServiceState::Advancing(_)
+                | ServiceState::Checking(_)
+                | ServiceState::Healthy { .. }
+                | ServiceState::Unhealthy { .. }
+                | ServiceState::Failed { .. }
+                | ServiceState::Skipped { .. }
+                | ServiceState::Retreating(_)
+                | ServiceState::RolledBack { .. }
+                | ServiceState::RollbackFailed { .. }
+                | ServiceState::Kept { .. } => continue,
             }
             let required = change.requires.iter().map(|&required| required as usize).find(|&r| dead(r));
             let wave =

@@ -115,7 +115,7 @@ impl<'a> Stepper<'a> {
         }
         self.turn(State::Running, cause);
         let eager = self.eager_checks();
-        for change in 0..self.changes().len() {
+        for (change, eager) in eager.into_iter().enumerate() {
             match &self.changes()[change].action {
                 Action::Leave => {
                     let skipped = ServiceState::Skipped { at: self.now, reason: Skip::Untouched };
@@ -126,7 +126,7 @@ impl<'a> Stepper<'a> {
                     let cause = why.to_string();
                     self.set(change, ServiceState::Skipped { at: self.now, reason: why }, cause);
                 }
-                Action::Gate | Action::Hold { .. } if eager[change] => self.check(change),
+                Action::Gate | Action::Hold { .. } if eager => self.check(change),
                 Action::Sync | Action::Gate | Action::Hold { .. } => {
                     self.set(change, ServiceState::Waiting { since: self.now }, "its turn has not come");
                 }
@@ -229,35 +229,34 @@ impl<'a> Stepper<'a> {
         let cause = format!("tried again by {by}");
         for change in 0..self.changes().len() {
             let wanted = service.is_none_or(|name| name == self.changes()[change].name());
-            let revived = match &self.progress.services[change] {
-                ServiceState::Failed { .. } => wanted,
-                ServiceState::Skipped { reason: Skip::Quarantined { .. }, .. } => wanted,
-                ServiceState::Skipped { reason: Skip::Blocked { .. }, .. } => true,
-                ServiceState::Advancing(Run::Retrying { .. }) => wanted,
-                ServiceState::Waiting { .. }
-                | ServiceState::Checking(_)
-                | ServiceState::Advancing(_)
-                | ServiceState::Healthy { .. }
-                | ServiceState::Unhealthy { .. }
-                | ServiceState::Skipped { .. }
-                | ServiceState::Retreating(_)
-                | ServiceState::RolledBack { .. }
-                | ServiceState::RollbackFailed { .. }
-                | ServiceState::Kept { .. } => false,
-            };
-            if revived {
+            if wanted && self.progress.services[change].can_be_retried() {
                 self.set(change, ServiceState::Waiting { since: self.now }, cause.clone());
+            }
+        }
+        self.unblock(&cause);
+    }
+
+    /// Whether what was blocked can go on now is decided again.
+    fn unblock(&mut self, cause: &str) {
+        for change in 0..self.changes().len() {
+            if let ServiceState::Skipped { reason: Skip::Blocked { .. }, .. } = self.progress.services[change]
+            {
+                self.set(change, ServiceState::Waiting { since: self.now }, cause);
             }
         }
     }
 
     fn skip(&mut self, by: String, service: &str) {
         let position = self.changes().iter().position(|change| change.name() == service);
-        if let Some(change) = position {
-            let reason = Skip::Person { by };
-            let cause = reason.to_string();
-            self.set(change, ServiceState::Skipped { at: self.now, reason }, cause);
+        let Some(change) = position else { return };
+        if let ServiceState::Advancing(Run::Syncing { attempt, .. }) = &self.progress.services[change] {
+            let request = attempt.request.clone();
+            self.terminate(change, request);
         }
+        let reason = Skip::Person { by };
+        let cause = reason.to_string();
+        self.set(change, ServiceState::Skipped { at: self.now, reason }, cause.clone());
+        self.unblock(&cause);
     }
 
     /// Ends a deployment that is stopping: what has no verdict by now gets none.

@@ -38,11 +38,17 @@ impl Stepper<'_> {
         match state {
             ServiceState::Advancing(run) => self.observe_run(change, Way::Forward, run, app),
             ServiceState::Retreating(Retreat::Running(run)) => self.observe_run(change, Way::Back, run, app),
-            ServiceState::Retreating(Retreat::Stopping { request, .. }) => {
-                let runs = app.is_some_and(|app| app.is_busy() && app.carries(&request));
-                if !runs {
-                    let waiting = Retreat::Waiting { since: self.now };
-                    self.set(change, ServiceState::Retreating(waiting), "its sync has stopped");
+            ServiceState::Retreating(Retreat::Stopping { request, seen, deadline }) => {
+                let progress =
+                    app.map(|app| gate::progress(app, &request, &self.brief.plan.revision, seen.is_ours()));
+                match progress {
+                    Some(gate::Progress::Open(now)) if now.is_ours() => {
+                        let cause = now.to_string();
+                        self.stop_again(change, &request, &seen, &now);
+                        let stopping = Retreat::Stopping { request, seen: now, deadline };
+                        self.set(change, ServiceState::Retreating(stopping), cause);
+                    }
+                    Some(_) | None => self.retreat(change, "its sync has stopped"),
                 }
             }
             ServiceState::Checking(checking) => self.observe_check(change, checking, app),
@@ -68,11 +74,23 @@ impl Stepper<'_> {
         };
         match run {
             Run::Syncing { attempt, seen } => {
+                let aborting = self.progress.state.is_aborting();
                 match gate::progress(app, &attempt.request, &attempt.revision, seen.is_ours()) {
-                    gate::Progress::Open(seen) => {
-                        let cause = seen.to_string();
-                        self.set(change, way.state(Run::Syncing { attempt, seen }), cause);
+                    gate::Progress::Open(now) if !aborting || now.is_ours() => {
+                        let cause = now.to_string();
+                        if aborting {
+                            self.stop_again(change, &attempt.request, &seen, &now);
+                        }
+                        self.set(change, way.state(Run::Syncing { attempt, seen: now }), cause);
                     }
+                    // Nothing of ours is there (any more), and nothing more is to come.
+                    gate::Progress::Open(_) | gate::Progress::Succeeded { .. } | gate::Progress::Lost
+                        if aborting =>
+                    {
+                        let kept = ServiceState::Kept { at: self.now, reason: Keep::NoVerdict };
+                        self.set(change, kept, "its sync has stopped");
+                    }
+                    gate::Progress::Open(_) => {}
                     gate::Progress::Succeeded { finished_at } => {
                         // Argo CD's clock may run ahead of ours; a refresh must come after both.
                         let from = self.now.max(finished_at);
@@ -115,6 +133,13 @@ impl Stepper<'_> {
                 self.set(change, way.state(run), cause);
             }
             Run::Retrying { .. } => {}
+        }
+    }
+
+    /// Argo CD cannot stop an operation before it has picked it up, so it is asked again as it moves on.
+    fn stop_again(&mut self, change: usize, request: &RequestId, before: &SyncSeen, now: &SyncSeen) {
+        if before != now && *now != SyncSeen::Terminating {
+            self.terminate(change, request.clone());
         }
     }
 
@@ -176,11 +201,14 @@ impl Stepper<'_> {
                 ServiceState::Advancing(run) => self.expire_run(change, Way::Forward, run),
                 ServiceState::Retreating(Retreat::Running(run)) => self.expire_run(change, Way::Back, run),
                 ServiceState::Retreating(Retreat::Stopping { deadline, .. }) if deadline <= self.now => {
-                    let waiting = Retreat::Waiting { since: self.now };
-                    self.set(change, ServiceState::Retreating(waiting), "its sync did not stop in time");
+                    self.retreat(change, "its sync did not stop in time");
                 }
                 ServiceState::Checking(checking) => self.expire_check(change, checking),
-                ServiceState::Unhealthy { deadline, health, .. } if deadline <= self.now => {
+                // Where nothing waits for it any more, nobody looks whether it recovered either.
+                ServiceState::Unhealthy { deadline, health, .. }
+                    if deadline <= self.now
+                        && matches!(self.progress.state, State::Running | State::Paused { .. }) =>
+                {
                     let reason = format!("it turned {health} after its verdict and did not recover in time");
                     self.fail(change, reason);
                 }
@@ -279,9 +307,10 @@ impl Stepper<'_> {
         let planned = &self.changes()[change];
         let way = if back { Way::Back } else { Way::Forward };
         let count = self.progress.requests[change].saturating_add(1);
-        // Made of checked names, and shorter than the limit of a request id.
-        let Ok(request) = format!("{}.{}.{count}", self.brief.id, planned.name()).parse::<RequestId>() else {
-            return;
+        let request = match format!("{}.{}.{count}", self.brief.id, planned.name()).parse::<RequestId>() {
+            Ok(request) => request,
+            // Made of checked names; only a very long id of a deployment does not fit, and no attempt would.
+            Err(error) => return self.attempt_failed(change, way, u32::MAX, error.to_string()),
         };
         self.progress.requests[change] = count;
         let deadline = deadline.unwrap_or_else(|| self.after(self.brief.policy.health_timeout));

@@ -82,6 +82,11 @@ pub enum State {
 }
 
 impl State {
+    /// Whether somebody stops it: nothing of it is to run on.
+    pub(crate) fn is_aborting(&self) -> bool {
+        matches!(self, Self::Stopping { towards: Ending::Aborted { .. }, .. })
+    }
+
     /// Whether it is over; a finished deployment never moves again.
     pub fn is_finished(&self) -> bool {
         match self {
@@ -341,6 +346,23 @@ impl ServiceState {
         }
     }
 
+    /// Whether a person's wish to try it again makes sense: it failed, or pauses before its next attempt.
+    pub fn can_be_retried(&self) -> bool {
+        match self {
+            Self::Failed { .. } | Self::Advancing(Run::Retrying { .. }) => true,
+            Self::Waiting { .. }
+            | Self::Checking(_)
+            | Self::Advancing(_)
+            | Self::Healthy { .. }
+            | Self::Unhealthy { .. }
+            | Self::Skipped { .. }
+            | Self::Retreating(_)
+            | Self::RolledBack { .. }
+            | Self::RollbackFailed { .. }
+            | Self::Kept { .. } => false,
+        }
+    }
+
     /// Since when it has been as it is, where that is known.
     pub fn since(&self) -> Option<Timestamp> {
         match self {
@@ -508,6 +530,8 @@ pub enum Retreat {
     Stopping {
         /// The operation that is to stop.
         request: RequestId,
+        /// What was last seen of it.
+        seen: SyncSeen,
         /// When the rollback is tried regardless.
         deadline: Timestamp,
     },

@@ -222,11 +222,13 @@ impl Deployment {
                     Run::Verifying { attempt, doubt, .. } => {
                         Blocker::Verdict { doubt: doubt.clone(), until: attempt.deadline }
                     }
-                    Run::Retrying { failed, at, reason } => by_deployment.unwrap_or(Blocker::Retry {
-                        at: *at,
-                        failed: *failed,
-                        reason: reason.clone(),
-                    }),
+                    // A dependency that lost its health may hold the next attempt back for longer than its pause.
+                    Run::Retrying { failed, at, reason } => by_deployment
+                        .or_else(|| {
+                            self.held_back_by(position)
+                                .filter(|_| matches!(state, ServiceState::Advancing(_)))
+                        })
+                        .unwrap_or(Blocker::Retry { at: *at, failed: *failed, reason: reason.clone() }),
                 })
             }
             ServiceState::Checking(checking) => {
@@ -250,17 +252,22 @@ impl Deployment {
 
     /// What keeps a waiting service from starting: its own dependency, its wave, or the limit.
     fn before_it(&self, position: usize) -> Blocker {
+        self.held_back_by(position).unwrap_or(Blocker::Concurrency { limit: self.brief.policy.max_in_flight })
+    }
+
+    /// The first of those before it that do not let it go on: its own dependency, or its wave.
+    fn held_back_by(&self, position: usize) -> Option<Blocker> {
         let changes = &self.brief.plan.changes;
         let services = &self.progress.services;
         let change = &changes[position];
         let required = change.requires.iter().map(|&required| required as usize);
         if let Some(required) = required.into_iter().find(|&required| !services[required].passes()) {
             let state = &services[required];
-            return Blocker::Dependency {
+            return Some(Blocker::Dependency {
                 on: changes[required].name().into(),
                 state: state.word().into(),
                 since: state.since(),
-            };
+            });
         }
         if self.brief.plan.order == Order::Waves {
             let mut open = changes
@@ -269,10 +276,10 @@ impl Deployment {
                 .filter(|(other, state)| rank(other) < rank(change) && !state.passes())
                 .map(|(other, _)| other);
             if let Some(first) = open.next() {
-                return Blocker::Wave { wave: first.wave, on: first.name().into(), more: open.count() };
+                return Some(Blocker::Wave { wave: first.wave, on: first.name().into(), more: open.count() });
             }
         }
-        Blocker::Concurrency { limit: self.brief.policy.max_in_flight }
+        None
     }
 
     /// What keeps a service from going back: something after it that is not back, or the limit.
