@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use super::{Exit, Failure, Output};
 
+pub(super) mod grid;
+
 /// Width of a table where the output is no terminal.
 const WIDTH: u16 = 160;
 
@@ -78,10 +80,12 @@ pub(super) fn plain(text: &str) -> String {
 
 /// A length of time for people: `850ms`, `12s`, `3m20s`.
 pub(super) fn length(seconds: f64) -> String {
-    if seconds < 1.0 {
+    if seconds == 0.0 {
+        "0s".to_owned()
+    } else if seconds < 1.0 {
         format!("{:.0}ms", seconds * 1000.0)
     } else if seconds < 60.0 {
-        format!("{seconds:.1}s")
+        format!("{}s", format!("{seconds:.1}").trim_end_matches(".0"))
     } else {
         let whole = seconds.round() as u64;
         format!("{}m{:02}s", whole / 60, whole % 60)
