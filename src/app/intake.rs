@@ -13,7 +13,7 @@ use super::App;
 use super::customers::{self, CustomerFiles, Layout, Loaded};
 use crate::config::{Source, Target};
 use crate::domain::catalog::Order;
-use crate::domain::deployment::{Brief, Deployment, Input};
+use crate::domain::deployment::{Brief, Deployment, Input, State};
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::event::{Kind, Push, Request, Trigger};
 use crate::domain::names::{
@@ -252,8 +252,12 @@ impl Intake<'_> {
                 self.notes.push(format!("{customer}: nothing changed"));
                 return Ok(());
             }
-            let same = open.iter().find(|other| {
-                other.brief.whole && other.brief.plan.revision == moment.revision && !asks_to_force(request)
+            // Only the newest one: what an older one brings, those behind it replace. And what is stopping
+            // brings nothing more.
+            let same = open.iter().rfind(|other| other.brief.whole).filter(|newest| {
+                newest.brief.plan.revision == moment.revision
+                    && !matches!(newest.state(), State::Stopping { .. })
+                    && !asks_to_force(request)
             });
             if let Some(same) = same {
                 self.existing.push(same.id().clone());

@@ -76,8 +76,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
         return Err(Failure::new(Exit::NotFound, message));
     }
     let config = config(options, data.clone(), &repository)?;
-    let (app, cluster) = parts::app(config).await?;
-    let lease = app.store.acquire_worker(parts::holder(), Timestamp::now()).await?;
+    let (app, cluster, lease) = parts::app(config).await?;
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 
 use super::{Command, Common, Exit, Failure, output};
@@ -12,7 +13,7 @@ use crate::adapters::git::{Git, GitSettings, Repository};
 use crate::adapters::simulated::Simulated;
 use crate::app::App;
 use crate::config::{Cluster, Config};
-use crate::store::{Settings, Store};
+use crate::store::{Settings, Store, WorkerLease};
 
 /// The configuration of this run.
 pub(super) fn config(common: &Common) -> Result<Config, Failure> {
@@ -53,11 +54,16 @@ fn database(config: &Config) -> PathBuf {
     config.data_dir.join("orchestrator.db")
 }
 
-/// All parts. The second is the simulated cluster, for those who want to look into it.
-pub(super) async fn app(config: Config) -> Result<(App, Arc<Simulated>), Failure> {
+/// All parts, and the right to work with them. The second is the simulated cluster, for those who want to look
+/// into it.
+///
+/// Who works is settled before the cluster's file is touched, so that whoever finds the place taken is told by
+/// whom.
+pub(super) async fn app(config: Config) -> Result<(App, Arc<Simulated>, WorkerLease), Failure> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot make the folder {}", config.data_dir.display()))?;
     let store = store(&config).await?;
+    let lease = store.acquire_worker(holder(), Timestamp::now()).await?;
     let repositories = config.sources.iter().map(|source| Repository {
         name: source.name.clone(),
         url: source.url.clone(),
@@ -82,11 +88,11 @@ pub(super) async fn app(config: Config) -> Result<(App, Arc<Simulated>), Failure
         values: Arc::new(git),
         config: Arc::new(config),
     };
-    Ok((app, cluster))
+    Ok((app, cluster, lease))
 }
 
 /// Who works here, for the one that finds the worker's place taken.
-pub(super) fn holder() -> String {
+fn holder() -> String {
     format!("process {}", std::process::id())
 }
 

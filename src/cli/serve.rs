@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -30,8 +29,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     if config.sources.is_empty() {
         tracing::warn!("no `sources` are configured: no push deploys anything");
     }
-    let (app, _cluster) = parts::app(config).await?;
-    let lease = app.store.acquire_worker(parts::holder(), Timestamp::now()).await?;
+    let (app, _cluster, lease) = parts::app(config).await?;
     let listen = app.config.grpc.listen;
     let listener = TcpListener::bind(listen)
         .await

@@ -132,13 +132,12 @@ pub fn parse(
 ) -> Result<Request, Vec<Diagnostic>> {
     let mut faults = Vec::new();
     check_keys(spec, &mut faults);
-    let body = match body(payload) {
-        Ok(body) => body,
-        Err(fault) => {
-            faults.push(fault);
-            Map::new()
-        }
-    };
+    let body = body(payload);
+    let readable = body.is_ok();
+    let body = body.unwrap_or_else(|fault| {
+        faults.push(fault);
+        Map::new()
+    });
     let kind =
         text(spec, "kind").map_or(Some(Kind::Deployment), |word| keep(word.parse(), "kind", &mut faults));
     let customer = name::<CustomerId>(spec, "customer", &mut faults);
@@ -159,7 +158,8 @@ pub fn parse(
         );
     }
     let manual = matches!(trigger, Some(Trigger::Manual { .. }));
-    if manual && customer.is_none() {
+    // What cannot be read may well have been a push.
+    if manual && readable && customer.is_none() {
         let message = "`customer` is missing: a request without a push says whom it is for";
         faults.push(fault("spec", message));
     }

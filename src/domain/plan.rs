@@ -403,6 +403,25 @@ impl Plan {
         self.touched().filter(|change| change.service.is_some()).count()
     }
 
+    /// What each Application has to wait for: its dependencies and, where waves are the order, all that is
+    /// touched or gated in earlier waves.
+    pub fn requirements(&self) -> BTreeMap<AppName, Vec<AppName>> {
+        let awaited = |action: &Action| matches!(action, Action::Sync | Action::Gate);
+        self.changes
+            .iter()
+            .map(|change| {
+                let own = change.requires.iter().map(|&required| &self.changes[required as usize]);
+                let earlier = self.changes.iter().filter(|other| {
+                    self.order == Order::Waves && other.wave < change.wave && awaited(&other.action)
+                });
+                let mut apps: Vec<AppName> = own.chain(earlier).map(|other| other.app.clone()).collect();
+                apps.sort();
+                apps.dedup();
+                (change.app.clone(), apps)
+            })
+            .collect()
+    }
+
     /// Whether nothing would be done.
     pub fn is_idle(&self) -> bool {
         self.changes.iter().all(|change| change.action == Action::Leave)

@@ -311,11 +311,14 @@ impl Accept {
     }
 }
 
+/// The rank of an event that is known by its natural key alone.
+const NATURAL: i64 = 2;
+
 #[async_trait]
 impl Write for Accept {
     type Answer = Accepted;
 
-    // The second statement is only reached where the first did nothing.
+    // The others are only reached where the first did nothing, and the last is all that they write.
     const ONE_STATEMENT: bool = true;
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<Accepted, StoreError> {
@@ -327,7 +330,7 @@ impl Write for Accept {
              SELECT $1, coalesce((SELECT max(seq) FROM events), 0) + 1, $2, $3, $4, $5, $6, $7, $8, \
              coalesce((SELECT CASE WHEN natural_key = $7 THEN generation ELSE generation + 1 END \
              FROM events WHERE lane = $8 ORDER BY seq DESC LIMIT 1), 0), $9, 'accepted', $2, 0 \
-             WHERE 1 = 1 ON CONFLICT DO NOTHING",
+             WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE delivery_key = $6) ON CONFLICT DO NOTHING",
         )
         .bind(id.as_str())
         .bind(received_at)
@@ -344,8 +347,11 @@ impl Write for Accept {
             return Ok(Accepted { event: id.clone(), duplicate: false, deployments: Vec::new() });
         }
         let known = sqlx::query(
-            "SELECT id FROM events WHERE id = $1 OR delivery_key = $2 OR natural_key = $3 \
-             ORDER BY CASE WHEN id = $1 THEN 0 WHEN delivery_key = $2 THEN 1 ELSE 2 END, seq DESC LIMIT 1",
+            "SELECT id, CASE WHEN id = $1 THEN 0 WHEN delivery_key = $2 THEN 1 \
+             WHEN id = (SELECT event FROM deliveries WHERE delivery_key = $2) THEN 1 ELSE 2 END AS rank \
+             FROM events WHERE id = $1 OR delivery_key = $2 OR natural_key = $3 \
+             OR id = (SELECT event FROM deliveries WHERE delivery_key = $2) \
+             ORDER BY rank, seq DESC LIMIT 1",
         )
         .bind(id.as_str())
         .bind(self.keys.delivery.as_deref())
@@ -356,6 +362,15 @@ impl Write for Accept {
             return Err(StoreError::Unavailable("an event is neither new nor known".into()));
         };
         let event: EventId = name(&known, "id")?;
+        if let (Some(delivery), NATURAL) = (&self.keys.delivery, known.try_get("rank")?) {
+            sqlx::query(
+                "INSERT INTO deliveries (delivery_key, event) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            )
+            .bind(delivery.as_str())
+            .bind(event.as_str())
+            .execute(&mut *connection)
+            .await?;
+        }
         let deployments = linked(connection, event.as_str()).await?;
         Ok(Accepted { event, duplicate: true, deployments })
     }

@@ -1,6 +1,5 @@
 //! What the demo ends with: told by the cluster's own record, not by what the orchestrator believes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use console::Style;
@@ -13,8 +12,7 @@ use crate::app::App;
 use crate::cli::{Failure, output};
 use crate::domain::application::{HealthStatus, SyncStatus};
 use crate::domain::catalog::Order;
-use crate::domain::names::{AppName, CustomerId, DeploymentId, Revision, ServiceName};
-use crate::domain::plan::{Action, Plan};
+use crate::domain::names::{CustomerId, DeploymentId, Revision, ServiceName};
 use crate::domain::review::{WaveReview, review};
 
 /// All deployments of the demo.
@@ -75,7 +73,8 @@ impl Report {
         }
         let from = deployment.progress.started_at.unwrap_or(deployment.brief.created_at);
         let until = deployment.state().ended_at().unwrap_or_else(Timestamp::now);
-        let violations = violations_between(&cluster.log(), &requirements(plan), &plan.revision, from, until);
+        let violations =
+            violations_between(&cluster.log(), &plan.requirements(), &plan.revision, from, until);
         self.order = order;
         self.order_violations += violations.len();
         self.deployments.push(Run {
@@ -178,23 +177,4 @@ fn waves(run: &Run) -> String {
         ));
     }
     text
-}
-
-/// What each Application had to wait for: its dependencies and, where waves are the order, all that is touched
-/// or gated in earlier waves.
-fn requirements(plan: &Plan) -> BTreeMap<AppName, Vec<AppName>> {
-    let awaited = |action: &Action| matches!(action, Action::Sync | Action::Gate);
-    plan.changes
-        .iter()
-        .map(|change| {
-            let own = change.requires.iter().map(|&required| &plan.changes[required as usize]);
-            let earlier = plan.changes.iter().filter(|other| {
-                plan.order == Order::Waves && other.wave < change.wave && awaited(&other.action)
-            });
-            let mut apps: Vec<AppName> = own.chain(earlier).map(|other| other.app.clone()).collect();
-            apps.sort();
-            apps.dedup();
-            (change.app.clone(), apps)
-        })
-        .collect()
 }

@@ -49,6 +49,18 @@ async fn a_delivery_that_comes_again_late_is_still_the_same_event() {
 }
 
 #[tokio::test]
+async fn another_delivery_of_a_push_that_comes_again_late_is_still_the_same_event() {
+    check(&[
+        ("1", Some("d"), 'a', 'b', "1"),
+        ("2", Some("e"), 'a', 'b', "1"),
+        ("3", Some("f"), 'b', 'c', "3"),
+        ("4", Some("e"), 'a', 'b', "1"),
+        ("5", Some("d"), 'a', 'b', "1"),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn one_delivery_to_triggers_with_different_targets_gives_an_event_for_each() {
     let store = Fixture::new().await;
     for (event, customer) in [("1", "customer-a"), ("2", "customer-b")] {
