@@ -199,6 +199,7 @@ fn event(index: u64) -> NewEvent {
         service: None,
         wave: None,
         order: None,
+        scope: Vec::new(),
         requested_by: "jane".into(),
         trigger: Trigger::Push(push),
     };

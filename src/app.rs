@@ -16,6 +16,7 @@ use crate::ports::{Cluster, ValuesSource};
 use crate::store::{Accepted, DeadLetter, NewEvent, Store, StoreError};
 
 pub mod customers;
+pub mod draft;
 pub mod intake;
 
 /// The parts, wired once by whoever starts the program. Cheap to clone.

@@ -16,14 +16,16 @@ mod backward;
 mod forward;
 mod machine;
 mod observe;
+mod service;
 mod state;
 mod why;
 
 use machine::Stepper;
-use state::later;
+use service::later;
 pub use why::Blocker;
 
-pub use state::{Attempt, Checking, Ending, Keep, Refresh, Retreat, Run, ServiceState, Skip, State};
+pub use service::{Attempt, Checking, Keep, Refresh, Retreat, Run, ServiceState, Skip};
+pub use state::{Ending, State};
 
 /// One run for one customer and environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -368,22 +370,9 @@ impl Deployment {
 
     /// The request of a change that was not seen on its Application yet.
     fn outstanding(&self, change: u32) -> Option<&RequestId> {
-        match self.progress.services.get(change as usize)? {
-            ServiceState::Advancing(Run::Syncing { attempt, seen })
-            | ServiceState::Retreating(Retreat::Running(Run::Syncing { attempt, seen })) => {
-                (!seen.is_ours()).then_some(&attempt.request)
-            }
-            ServiceState::Waiting { .. }
-            | ServiceState::Advancing(_)
-            | ServiceState::Checking(_)
-            | ServiceState::Healthy { .. }
-            | ServiceState::Unhealthy { .. }
-            | ServiceState::Failed { .. }
-            | ServiceState::Skipped { .. }
-            | ServiceState::Retreating(_)
-            | ServiceState::RolledBack { .. }
-            | ServiceState::RollbackFailed { .. }
-            | ServiceState::Kept { .. } => None,
+        match self.progress.services.get(change as usize)?.run()? {
+            Run::Syncing { attempt, seen } if !seen.is_ours() => Some(&attempt.request),
+            Run::Syncing { .. } | Run::Verifying { .. } | Run::Retrying { .. } => None,
         }
     }
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Key;
 use super::effects::Effects;
-use crate::app::{App, intake};
+use crate::app::{App, draft};
 use crate::domain::deployment::{
     Deployment, Effect, Input, JournalEntry, Retreat, ServiceState, State, step,
 };
@@ -260,7 +260,7 @@ impl<'a> Drive<'a> {
     async fn plan_for_its_turn(&mut self) -> Result<(), StoreError> {
         let store = &self.lane.app.store;
         let Some(event) = store.event(&self.deployment.brief.event).await? else { return Ok(()) };
-        let planned = intake::plan_again(&self.lane.app, &self.deployment.brief, &event.request).await;
+        let planned = draft::plan_again(&self.lane.app, &self.deployment.brief, &event.request).await;
         match planned {
             Ok(Some(plan)) if plan.hash != self.deployment.brief.plan.hash => {
                 let mut brief = self.deployment.brief.clone();

@@ -1,7 +1,7 @@
 //! The way back: what this deployment advanced is taken back, dependants first, each gated like the way there.
 
 use super::forward::rank;
-use super::state::later;
+use super::service::later;
 use super::{Retreat, Run, ServiceState, Skip, State, Stepper};
 use crate::domain::catalog::Order;
 use crate::domain::plan::{Action, Purpose};
@@ -30,21 +30,9 @@ impl Stepper<'_> {
     }
 
     fn turn_back(&mut self, change: usize) {
-        let running = match &self.progress.services[change] {
-            ServiceState::Advancing(Run::Syncing { attempt, seen }) => {
-                Some((attempt.request.clone(), seen.clone()))
-            }
-            ServiceState::Advancing(_)
-            | ServiceState::Waiting { .. }
-            | ServiceState::Checking(_)
-            | ServiceState::Healthy { .. }
-            | ServiceState::Unhealthy { .. }
-            | ServiceState::Failed { .. }
-            | ServiceState::Skipped { .. }
-            | ServiceState::Retreating(_)
-            | ServiceState::RolledBack { .. }
-            | ServiceState::RollbackFailed { .. }
-            | ServiceState::Kept { .. } => None,
+        let running = match self.progress.services[change].run() {
+            Some(Run::Syncing { attempt, seen }) => Some((attempt.request.clone(), seen.clone())),
+            Some(Run::Verifying { .. } | Run::Retrying { .. }) | None => None,
         };
         match running {
             // Also where there is no way back: a sync that a window holds back would otherwise start when all
@@ -108,19 +96,7 @@ impl Stepper<'_> {
             .max();
         let mut ready = Vec::new();
         for (position, change) in changes.iter().enumerate().rev() {
-            let retreating = match &self.progress.services[position] {
-                ServiceState::Retreating(retreat) => Some(retreat),
-                ServiceState::Waiting { .. }
-                | ServiceState::Checking(_)
-                | ServiceState::Advancing(_)
-                | ServiceState::Healthy { .. }
-                | ServiceState::Unhealthy { .. }
-                | ServiceState::Failed { .. }
-                | ServiceState::Skipped { .. }
-                | ServiceState::RolledBack { .. }
-                | ServiceState::RollbackFailed { .. }
-                | ServiceState::Kept { .. } => None,
-            };
+            let retreating = self.progress.services[position].retreat();
             let later_wave =
                 self.brief.plan.order == Order::Waves && highest.is_some_and(|top| rank(change) < top);
             if let (Some(retreat), false, false) = (retreating, held[position], later_wave) {

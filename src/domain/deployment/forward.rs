@@ -70,20 +70,8 @@ impl Stepper<'_> {
     }
 
     fn answer_failure(&mut self) {
-        let failed =
-            self.progress.services.iter().zip(self.changes()).find_map(|(state, change)| match state {
-                ServiceState::Failed { reason, .. } => Some((change, reason)),
-                ServiceState::Waiting { .. }
-                | ServiceState::Checking(_)
-                | ServiceState::Advancing(_)
-                | ServiceState::Healthy { .. }
-                | ServiceState::Unhealthy { .. }
-                | ServiceState::Skipped { .. }
-                | ServiceState::Retreating(_)
-                | ServiceState::RolledBack { .. }
-                | ServiceState::RollbackFailed { .. }
-                | ServiceState::Kept { .. } => None,
-            });
+        let mut services = self.progress.services.iter().zip(self.changes());
+        let failed = services.find_map(|(state, change)| state.failure().map(|reason| (change, reason)));
         let Some((change, reason)) = failed else { return };
         let reason = format!("{} failed: {reason}", change.name());
         if self.brief.plan.purpose == Purpose::Check {
@@ -221,21 +209,15 @@ impl Stepper<'_> {
             .changes()
             .iter()
             .zip(&self.progress.services)
-            .filter_map(|(change, state)| match state {
-                ServiceState::Failed { reason, .. } => Some(format!("{} failed: {reason}", change.name())),
-                ServiceState::Skipped { reason: reason @ Skip::Blocked { .. }, .. } => {
-                    Some(format!("{} was not started: {reason}", change.name()))
+            .filter_map(|(change, state)| {
+                let name = change.name();
+                match (state.failure(), state) {
+                    (Some(reason), _) => Some(format!("{name} failed: {reason}")),
+                    (None, ServiceState::Skipped { reason: reason @ Skip::Blocked { .. }, .. }) => {
+                        Some(format!("{name} was not started: {reason}"))
+                    }
+                    (None, _) => None,
                 }
-                ServiceState::Waiting { .. }
-                | ServiceState::Checking(_)
-                | ServiceState::Advancing(_)
-                | ServiceState::Healthy { .. }
-                | ServiceState::Unhealthy { .. }
-                | ServiceState::Skipped { .. }
-                | ServiceState::Retreating(_)
-                | ServiceState::RolledBack { .. }
-                | ServiceState::RollbackFailed { .. }
-                | ServiceState::Kept { .. } => None,
             })
             .collect();
         let at = self.now;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::state::later;
+use super::service::later;
 use super::{
     Brief, Checking, Command, Effect, Ending, Input, Keep, Progress, Refresh, Retreat, Run, ServiceState,
     Skip, State, Step, Transition,
@@ -197,19 +197,7 @@ impl<'a> Stepper<'a> {
             return;
         }
         for change in 0..self.changes().len() {
-            let run = match &self.progress.services[change] {
-                ServiceState::Advancing(run) | ServiceState::Retreating(Retreat::Running(run)) => run,
-                ServiceState::Waiting { .. }
-                | ServiceState::Checking(_)
-                | ServiceState::Healthy { .. }
-                | ServiceState::Unhealthy { .. }
-                | ServiceState::Failed { .. }
-                | ServiceState::Skipped { .. }
-                | ServiceState::Retreating(_)
-                | ServiceState::RolledBack { .. }
-                | ServiceState::RollbackFailed { .. }
-                | ServiceState::Kept { .. } => continue,
-            };
+            let Some(run) = self.progress.services[change].run() else { continue };
             match run {
                 // Its operation is stopped, and waited for: nothing of ours is to run on afterwards.
                 Run::Syncing { attempt, .. } => {

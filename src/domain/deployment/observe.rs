@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::state::later;
+use super::service::later;
 use super::{Attempt, Checking, Effect, Ending, Keep, Refresh, Retreat, Run, ServiceState, State, Stepper};
 use crate::domain::application::{Application, HealthStatus};
 use crate::domain::gate::{self, Doubt, SyncSeen};
@@ -275,20 +275,8 @@ impl Stepper<'_> {
     /// The cluster said that it never will.
     pub(super) fn refused(&mut self, change: usize, request: &RequestId, reason: &str) {
         let Some(state) = self.progress.services.get(change) else { return };
-        let (way, run) = match state {
-            ServiceState::Advancing(run) => (Way::Forward, run),
-            ServiceState::Retreating(Retreat::Running(run)) => (Way::Back, run),
-            ServiceState::Waiting { .. }
-            | ServiceState::Checking(_)
-            | ServiceState::Healthy { .. }
-            | ServiceState::Unhealthy { .. }
-            | ServiceState::Failed { .. }
-            | ServiceState::Skipped { .. }
-            | ServiceState::Retreating(_)
-            | ServiceState::RolledBack { .. }
-            | ServiceState::RollbackFailed { .. }
-            | ServiceState::Kept { .. } => return,
-        };
+        let Some(run) = state.run() else { return };
+        let way = if state.retreat().is_some() { Way::Back } else { Way::Forward };
         if let Some(attempt) = run.attempt().filter(|attempt| &attempt.request == request) {
             let number = attempt.number;
             self.attempt_failed(change, way, number, format!("refused: {reason}"));
