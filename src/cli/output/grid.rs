@@ -135,7 +135,7 @@ mod tests {
         ]);
         assert_eq!(
             grid.render(50),
-            "  service       wave  why\n  postgres         1  new here\n  user-service    12  image tag v2.1.0 ->\n                      v2.2.0, and its values as\n                      well\n"
+            "  service       wave  why\n  postgres         1  new here\n  user-service    12  image tag v2.1.0 -> v2.2.0,\n                      and its values as well\n"
         );
     }
 

@@ -132,9 +132,9 @@ fn token(line: &[char]) -> usize {
                 match (c, line.get(at + 1)) {
                     ('{', Some('{')) => inside += 1,
                     ('}', Some('}')) if inside > 0 => inside -= 1,
-                    (' ' | ',' | ']' | '}' | '#', _) if inside == 0 && !(at > 0 && line[at - 1] == '}') => {
-                        return true;
-                    }
+                    (' ' | ',' | ']' | '#', _) if inside == 0 => return true,
+                    // The second of two ends a template.
+                    ('}', _) if inside == 0 && (at == 0 || line[at - 1] != '}') => return true,
                     (':', None | Some(' ')) if inside == 0 => return true,
                     _ => {}
                 }
