@@ -7,7 +7,7 @@ use console::Style;
 use serde::Serialize;
 
 use super::graph::{assumed, chain};
-use super::output::grid::{Cell, Grid};
+use super::output::grid::{Cell, Grid, letters};
 use super::output::{length, paint};
 use super::sources::messages::Stream;
 use super::sources::{self, Loaded, ReadOptions, count};
@@ -250,14 +250,36 @@ fn neighbours(what: &str, none: &str, neighbours: &[Neighbour], in_all: usize, w
     let mut out =
         format!("{}{further}\n", paint(&bold, &format!("{what} {}", count(neighbours.len(), "service"))));
     let mut grid = Grid::new(&["service", ">wave", "the file says so at"]);
-    for neighbour in neighbours {
-        grid.row([
-            (&neighbour.service).into(),
-            neighbour.wave.into(),
-            Cell::new(&neighbour.place, Style::new().dim()),
-        ]);
+    let longest = neighbours.iter().map(|neighbour| neighbour.service.as_str().len()).max().unwrap_or(0);
+    // Beside the service, its wave and the gaps.
+    let room = width.saturating_sub(longest.max("service".len()) + "wave".len() + 6);
+    for Neighbour { service, wave, place } in neighbours {
+        let place = Cell::new(end_of(&place.to_string(), room), Style::new().dim());
+        grid.row([service.into(), wave.into(), place]);
     }
     out.push_str(&grid.render(width));
     out.push('\n');
     out
+}
+
+/// A path's end, where the whole of it has no room: the name and the line are there.
+fn end_of(path: &str, room: usize) -> String {
+    let count = letters(path);
+    if count <= room {
+        return path.to_owned();
+    }
+    let end: String = path.chars().skip(count - room.saturating_sub(1).min(count)).collect();
+    format!("…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_is_cut_at_its_start() {
+        assert_eq!(end_of("a/b/values.yaml:1:2", 19), "a/b/values.yaml:1:2");
+        assert_eq!(end_of("a/b/values.yaml:1:2", 18), "…b/values.yaml:1:2");
+        assert_eq!(end_of("abc", 0), "…");
+    }
 }

@@ -488,3 +488,6 @@ impl Brief {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

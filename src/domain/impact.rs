@@ -139,3 +139,132 @@ pub fn differences(before: Option<&Baseline>, now: &Rendering, live: Option<&Rev
     }
     reasons
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::catalog::Dependency;
+    use crate::domain::graph::tests::catalog;
+
+    fn shop() -> Catalog {
+        let mut shop = catalog("db 0\n user 1 db\n web 2 user");
+        for service in &mut shop.services[1..] {
+            service.image = format!("registry:5000/shop/{}:1.0", service.name);
+            service.follows_image_tag = true;
+        }
+        shop
+    }
+
+    fn chart(word: &str) -> Fingerprint {
+        word.parse().unwrap()
+    }
+
+    /// What a change of the catalogue touches, and why; what is not named is not touched.
+    fn check(what: &str, change: impl FnOnce(&mut Catalog), files: &str, expected: &[&str]) {
+        let before = shop();
+        let mut after = shop();
+        change(&mut after);
+        let baseline = |service: &Service| Baseline {
+            revision: "a".repeat(40).parse().unwrap(),
+            rendering: rendering(&before, service, service.wave.unwrap(), &chart("files")),
+            healthy_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let mut found = Vec::new();
+        for service in after.enabled() {
+            let before = before.service(&service.name).map(baseline);
+            let now = rendering(&after, service, service.wave.unwrap(), &chart(files));
+            let reasons = differences(before.as_ref(), &now, None);
+            if !reasons.is_empty() {
+                let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+                found.push(format!("{}: {}", service.name, reasons.join(", ")));
+            }
+        }
+        assert_eq!(found, expected, "{what}");
+    }
+
+    #[test]
+    fn a_push_touches_what_renders_differently_and_nothing_else() {
+        check("nothing", |_| {}, "files", &[]);
+        check(
+            "the image tag of all",
+            |shop| {
+                for service in &mut shop.services[1..] {
+                    service.image = service.image.replace(":1.0", ":1.1");
+                }
+                shop.image_tag = Some("1.1".into());
+            },
+            "files",
+            &["user: image tag 1.0 -> 1.1", "web: image tag 1.0 -> 1.1"],
+        );
+        check(
+            "one image",
+            |shop| shop.services[0].image = "example/db:2".into(),
+            "files",
+            &["db: image example/db:1 -> example/db:2"],
+        );
+        check(
+            "an image that follows no more",
+            |shop| {
+                shop.services[1].image = "shop/user:7".into();
+                shop.services[1].follows_image_tag = false;
+            },
+            "files",
+            &["user: image registry:5000/shop/user:1.0 -> shop/user:7"],
+        );
+        check("its values", |shop| shop.services[1].replicas = 3, "files", &["user: values"]);
+        check(
+            "values that all templates may use",
+            |shop| drop(shop.extra.insert("region".into(), json!("eu"))),
+            "files",
+            &["db: values", "user: values", "web: values"],
+        );
+        check(
+            "what it depends on",
+            |shop| {
+                let db = shop.services[1].dependencies[0].clone();
+                shop.services[2].dependencies.push(Dependency { ..db });
+            },
+            "files",
+            &["web: dependencies"],
+        );
+        check("another wave", |shop| shop.services[2].wave = Some(Wave(3)), "files", &["web: values"]);
+        check("rollback settings are ours", |shop| shop.services[2].rollback.enabled = false, "files", &[]);
+        check("the chart", |_| {}, "others", &["db: chart", "user: chart", "web: chart"]);
+        check(
+            "a new service",
+            |shop| {
+                let mut cache = shop.services[0].clone();
+                cache.name = "cache".parse().unwrap();
+                shop.services.push(cache);
+            },
+            "files",
+            &["cache: new here"],
+        );
+        check("one that is switched off", |shop| shop.services[2].enabled = false, "files", &[]);
+    }
+
+    #[test]
+    fn what_the_cluster_runs_counts_more_than_what_was_last_healthy() {
+        let shop = shop();
+        let now = rendering(&shop, &shop.services[0], Wave(0), &chart("files"));
+        let [a, c]: [Revision; 2] = ["a", "c"].map(|digit| digit.repeat(40).parse().unwrap());
+        let before =
+            Baseline { revision: a.clone(), rendering: now.clone(), healthy_at: jiff::Timestamp::UNIX_EPOCH };
+        assert_eq!(differences(Some(&before), &now, Some(&a)), []);
+        assert_eq!(differences(Some(&before), &now, Some(&c)), [Reason::Elsewhere { at: c.clone() }]);
+        assert_eq!(differences(None, &now, Some(&c)), [Reason::New]);
+    }
+
+    #[test]
+    fn the_shared_part_changes_with_its_config_maps_and_not_with_the_image_tag() {
+        let base = |change: fn(&mut Catalog)| {
+            let mut shop = shop();
+            change(&mut shop);
+            base_rendering(&shop, &chart("files"))
+        };
+        let before = base(|_| {});
+        assert_eq!(base(|shop| shop.image_tag = Some("9".into())), before);
+        assert_eq!(base(|shop| shop.services.clear()), before);
+        assert_ne!(base(|shop| drop(shop.config_maps.insert("common".into(), "c".into()))), before);
+    }
+}

@@ -495,3 +495,6 @@ pub struct MovedWave {
     /// Its wave now.
     pub to: Option<Wave>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,8 +87,6 @@ pub(crate) struct Run {
     pub(crate) model: Model,
     pub(crate) ended_at: Timestamp,
     pub(crate) crashes: u32,
-    /// How many boundaries there were.
-    pub(crate) boundaries: u64,
     /// Effects that were performed although they had been before.
     pub(crate) repeated: u32,
     /// What happened, where it was asked for.
@@ -124,7 +122,6 @@ pub(crate) fn run(scenario: &Scenario, options: Options) -> Result<Run, (Fault, 
         model: driver.model,
         ended_at: driver.now,
         crashes: driver.crashes,
-        boundaries: driver.boundaries,
         repeated: driver.repeated,
         story: driver.story,
     };

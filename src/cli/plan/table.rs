@@ -159,8 +159,8 @@ fn gates(grid: &mut Grid, waited: &mut Vec<&Change>) {
     let (Some(first), dim) = (waited.first(), Style::new().dim()) else { return };
     let names: Vec<&str> = waited.iter().map(|change| title(change)).collect();
     let (what, why) = match names.as_slice() {
-        [name] => ((*name).to_owned(), "unchanged, must be healthy".to_owned()),
-        names => (count(names.len(), "service"), format!("unchanged, must be healthy: {}", some(names))),
+        [name] => ((*name).to_owned(), "waited for".to_owned()),
+        names => (count(names.len(), "service"), format!("waited for: {}", some(names))),
     };
     let wave = first.wave.map_or_else(|| "-".to_owned(), |wave| wave.to_string());
     grid.row([

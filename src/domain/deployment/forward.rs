@@ -56,6 +56,19 @@ impl Stepper<'_> {
         tainted.into_iter().map(|tainted| !tainted).collect()
     }
 
+    /// Whether something that is held back has an earlier state that others wait for. What nobody waits for is
+    /// nobody's hindrance, well or not.
+    pub(super) fn is_to_be_seen(&self, held: usize) -> bool {
+        let changes = self.changes();
+        let barrier = self.brief.plan.order == Order::Waves;
+        let waits = |other: &Change| {
+            other.action != Action::Leave
+                && (other.requires.contains(&(held as u32))
+                    || (barrier && rank(&changes[held]) < rank(other)))
+        };
+        changes[held].previous.is_some() && changes.iter().any(waits)
+    }
+
     fn answer_failure(&mut self) {
         let failed =
             self.progress.services.iter().zip(self.changes()).find_map(|(state, change)| match state {

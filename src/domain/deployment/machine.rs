@@ -121,7 +121,7 @@ impl<'a> Stepper<'a> {
                     let skipped = ServiceState::Skipped { at: self.now, reason: Skip::Untouched };
                     self.set(change, skipped, "nothing of it changed");
                 }
-                Action::Hold { reason } if self.changes()[change].previous.is_none() => {
+                Action::Hold { reason } if !self.is_to_be_seen(change) => {
                     let why = Skip::Quarantined { reason: reason.clone() };
                     let cause = why.to_string();
                     self.set(change, ServiceState::Skipped { at: self.now, reason: why }, cause);

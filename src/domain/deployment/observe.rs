@@ -66,7 +66,8 @@ impl Stepper<'_> {
     fn observe_run(&mut self, change: usize, way: Way, run: Run, app: Option<&Application>) {
         let Some(app) = app else {
             // Whoever performs the request makes the Application first, and tells when that cannot be done.
-            let is_new = matches!(&run, Run::Syncing { seen, .. } if !seen.is_ours());
+            let is_new = matches!(&run, Run::Syncing { seen, .. } if !seen.is_ours())
+                && !self.progress.state.is_aborting();
             if let Some(attempt) = run.attempt().filter(|_| !is_new) {
                 self.attempt_failed(change, way, attempt.number, Doubt::Missing.to_string());
             }

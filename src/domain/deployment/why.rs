@@ -212,24 +212,27 @@ impl Deployment {
             // The plan's first words: what will not be touched waits for nothing.
             ServiceState::Waiting { .. } if self.brief.plan.changes[position].action == Action::Leave => None,
             ServiceState::Waiting { .. } => Some(by_deployment.unwrap_or_else(|| self.before_it(position))),
-            ServiceState::Advancing(run) | ServiceState::Retreating(Retreat::Running(run)) => {
-                Some(match run {
-                    Run::Syncing { attempt, seen } => Blocker::Sync {
-                        seen: seen.clone(),
-                        since: attempt.requested_at,
-                        until: attempt.deadline,
-                    },
-                    Run::Verifying { attempt, doubt, .. } => {
-                        Blocker::Verdict { doubt: doubt.clone(), until: attempt.deadline }
-                    }
-                    // A dependency that lost its health may hold the next attempt back for longer than its pause.
-                    Run::Retrying { failed, at, reason } => by_deployment
-                        .or_else(|| {
-                            self.held_back_by(position)
-                                .filter(|_| matches!(state, ServiceState::Advancing(_)))
-                        })
-                        .unwrap_or(Blocker::Retry { at: *at, failed: *failed, reason: reason.clone() }),
+            ServiceState::Advancing(Run::Retrying { failed, at, reason }) => Some(
+                by_deployment
+                    // A dependency that lost its health may hold it back for longer than its pause.
+                    .or_else(|| self.held_back_by(position))
+                    .unwrap_or_else(|| Blocker::Retry { at: *at, failed: *failed, reason: reason.clone() }),
+            ),
+            ServiceState::Retreating(Retreat::Running(Run::Retrying { failed, at, reason })) => {
+                let retry = Blocker::Retry { at: *at, failed: *failed, reason: reason.clone() };
+                Some(by_deployment.unwrap_or(retry))
+            }
+            ServiceState::Advancing(Run::Syncing { attempt, seen })
+            | ServiceState::Retreating(Retreat::Running(Run::Syncing { attempt, seen })) => {
+                Some(Blocker::Sync {
+                    seen: seen.clone(),
+                    since: attempt.requested_at,
+                    until: attempt.deadline,
                 })
+            }
+            ServiceState::Advancing(Run::Verifying { attempt, doubt, .. })
+            | ServiceState::Retreating(Retreat::Running(Run::Verifying { attempt, doubt, .. })) => {
+                Some(Blocker::Verdict { doubt: doubt.clone(), until: attempt.deadline })
             }
             ServiceState::Checking(checking) => {
                 Some(Blocker::Verdict { doubt: checking.doubt.clone(), until: checking.deadline })
