@@ -2,6 +2,8 @@
 //!
 //! `docs/architecture.md` says why. An exception stands in the test's list, with its reason.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

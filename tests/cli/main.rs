@@ -1,5 +1,6 @@
 //! The binary as people run it: arguments, exit codes, what is printed where.
-#![allow(clippy::unwrap_used, unreachable_pub)]
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod commands;
 mod demo;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use argocd_orchestrator::adapters::simulated::script::{Exception, Fail, How};
+use argocd_orchestrator::adapters::simulated::script::{Fail, How};
 use argocd_orchestrator::domain::application::HealthStatus;
 use argocd_orchestrator::domain::deployment::{Command, ServiceState, State};
 use argocd_orchestrator::domain::names::AppName;
 use argocd_orchestrator::domain::plan::{Action, Purpose};
 use jiff::SignedDuration;
 
-use crate::support::world::{Running, World, command, end_of, lasting, requests, state_of, touched};
+use crate::support::world::{Running, World, command, end_of, requests, state_of, touched};
 
 const A: &str = "customer-a";
 
@@ -28,18 +28,15 @@ async fn one_wave_syncs_its_services_and_gates_on_those_before() {
     running.stop().await;
 }
 
-/// Deploys, with a `user-service` that degrades afterwards, and waits until it has.
+/// Deploys; then somebody else syncs `user-service`, and it degrades.
 async fn degraded(world: &mut World) -> Running {
+    world.deployed().await.stop().await;
     world.config.sync_wave.health_check_timeout = SignedDuration::from_millis(2_500);
-    let exception = Exception {
-        fail: Some(Some(Fail::always(How::DegradesLater))),
-        degrades_after: Some(lasting(Duration::from_millis(1_200))),
-        ..Exception::default()
-    };
-    world.exception("user-service", exception);
-    let running = world.deployed().await;
+    world.fail("user-service", Fail::always(How::Degraded));
+    let running = world.start().await;
     let app: AppName = "customer-a-user-service".parse().unwrap();
     let mut changes = running.app.cluster.changes();
+    running.cluster.external_sync(&app, &world.repo.head()).unwrap();
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         while running.app.cluster.application(&app).await.unwrap().unwrap().health.status
             != HealthStatus::Degraded

@@ -13,7 +13,7 @@ const A: &str = "customer-a";
 
 /// A deployment with `user-service` in flight: long enough for what comes next.
 async fn under_way(world: &mut World) -> (Running, DeploymentId) {
-    world.slow("user-service", Duration::from_millis(1_500));
+    world.slow("user-service", Duration::from_millis(2_500));
     let running = world.start().await;
     let event = running.pushed(None, &world.repo.head()).await;
     let id = running.first_of(&event).await;
@@ -83,7 +83,7 @@ async fn a_rollback_by_command_takes_back_what_was_advanced() {
     let running = world.deployed().await;
     running.stop().await;
     let before = world.repo.head();
-    world.slow("web", Duration::from_millis(1_500));
+    world.slow("web", Duration::from_millis(2_500));
     let running = world.start().await;
     let after = world.repo.new_tag(A, "v2");
     let event = running.pushed(Some(&before), &after).await;

@@ -11,7 +11,7 @@ use crate::support::{MAIN, push};
 const A: &str = "customer-a";
 
 /// Long enough to do something meanwhile.
-const SLOW: Duration = Duration::from_millis(1_500);
+const SLOW: Duration = Duration::from_millis(2_500);
 
 fn is_in_flight(deployment: &Deployment, service: &str) -> bool {
     matches!(state_of(deployment, service), ServiceState::Advancing(_))

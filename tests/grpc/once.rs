@@ -67,6 +67,7 @@ async fn another_delivery_of_the_same_push_is_the_same_event() {
         (json!({}), push(MAIN, Some(&commit('a')), Some(&commit('b'))), false),
         (json!({}), delivered("3", 'b', 'c'), true),
         (json!({}), delivered("1", 'a', 'b'), false),
+        (json!({}), delivered("2", 'a', 'b'), false),
     ])
     .await;
 }

@@ -8,17 +8,13 @@ use std::time::Duration;
 
 use argocd_orchestrator::adapters::git::{Git, GitSettings, Repository};
 use argocd_orchestrator::adapters::simulated::log::{LogKind, violations_between};
-use argocd_orchestrator::adapters::simulated::script::{
-    Behaviour, Exception, Fail, Length, Range, Script, Speed,
-};
+use argocd_orchestrator::adapters::simulated::script::{Behaviour, Exception, Fail, Range, Script, Speed};
 use argocd_orchestrator::adapters::simulated::{JournalError, Simulated};
 use argocd_orchestrator::app::{self, App, CommandError};
 use argocd_orchestrator::config::{Config, Source, SyncWave, Target};
-use argocd_orchestrator::domain::catalog::Order;
 use argocd_orchestrator::domain::deployment::{Command, Deployment, ServiceState, State};
 use argocd_orchestrator::domain::event;
-use argocd_orchestrator::domain::names::{AppName, DeploymentId, EventId, Revision};
-use argocd_orchestrator::domain::plan::{Action, Plan};
+use argocd_orchestrator::domain::names::{DeploymentId, EventId, Revision};
 use argocd_orchestrator::ports::Cluster;
 use argocd_orchestrator::store::{
     DeploymentFilter, EventState, Outcome, Settings, Store, StoreError, StoredEvent,
@@ -221,10 +217,10 @@ impl Running {
     /// Why an event deployed nothing.
     pub async fn ignored(&self, id: &EventId) -> String {
         let event = self.settled(id).await;
-        match event.state {
-            EventState::Settled { outcome: Outcome::Ignored { reason }, .. } => reason,
-            other => panic!("not ignored: {other:?} {:?}", event.deployments),
-        }
+        let EventState::Settled { outcome: Outcome::Ignored { reason }, .. } = &event.state else {
+            panic!("not ignored: {:?} {:?}", event.state, event.deployments)
+        };
+        reason.clone()
     }
 
     /// Waits until a deployment is as wanted.
@@ -312,20 +308,8 @@ impl Running {
         let from = deployment.progress.started_at.unwrap_or(deployment.brief.created_at);
         let until = deployment.state().ended_at().unwrap_or_else(Timestamp::now);
         let plan = &deployment.brief.plan;
-        violations_between(&self.cluster.log(), &requirements(plan), &plan.revision, from, until).len()
+        violations_between(&self.cluster.log(), &plan.requirements(), &plan.revision, from, until).len()
     }
-}
-
-/// What each Application has to wait for, by its dependencies and, in waves, by them.
-fn requirements(plan: &Plan) -> BTreeMap<AppName, Vec<AppName>> {
-    let all = |change: &argocd_orchestrator::domain::plan::Change| -> Vec<AppName> {
-        let own = change.requires.iter().map(|&required| &plan.changes[required as usize]);
-        let earlier =
-            plan.changes.iter().filter(|other| plan.order == Order::Waves && other.wave < change.wave);
-        let earlier = earlier.filter(|other| matches!(other.action, Action::Sync | Action::Gate));
-        own.chain(earlier).map(|other| other.app.clone()).collect()
-    };
-    plan.changes.iter().map(|change| (change.app.clone(), all(change))).collect()
 }
 
 /// A command as another process gives it: with nothing but the database.
@@ -358,9 +342,4 @@ pub fn requests(deployment: &Deployment, service: &str) -> u32 {
 /// The state's word and why.
 pub fn end_of(state: &State) -> (&'static str, String) {
     (state.word(), state.reason().unwrap_or_default())
-}
-
-/// A length of the cluster's time that lasts so long for us.
-pub fn lasting(takes: Duration) -> Length {
-    Length::from_millis((takes.as_secs_f64() * SPEED * 1_000.0) as u64)
 }
