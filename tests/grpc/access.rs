@@ -1,7 +1,7 @@
 //! Who may call, for whom, and that credentials stay where they belong.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use argocd_orchestrator::config::Token;
 use argocd_orchestrator::domain::event::Trigger;
@@ -107,9 +107,27 @@ async fn a_push_with_a_customers_token_reaches_that_customer_alone() {
     server.stop().await;
 }
 
-/// What is logged while a test runs.
+/// What is logged while the tests run.
 #[derive(Clone, Default)]
 struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Logged {
+    /// The log of this whole process: a subscriber of one thread alone could miss what another one was first to
+    /// say.
+    fn of_all() -> &'static Self {
+        static ALL: OnceLock<Logged> = OnceLock::new();
+        ALL.get_or_init(|| {
+            let logged = Self::default();
+            let writer = logged.clone();
+            tracing_subscriber::fmt()
+                .with_env_filter("trace,h2=off,hyper=off,tower=off")
+                .with_ansi(false)
+                .with_writer(move || writer.clone())
+                .init();
+            logged
+        })
+    }
+}
 
 impl Write for Logged {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -128,13 +146,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 
 /// Sends a token in every place where one may be, and looks for it wherever something is kept or told.
 async fn check_canary(tokens: Vec<Token>) {
-    let logged = Logged::default();
-    let writer = logged.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter("trace,h2=off,hyper=off,tower=off").with_ansi(false);
-    let subscriber = subscriber.with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
+    let logged = Logged::of_all();
     let mut world = World::new(&[]);
     world.config.grpc.tokens = tokens;
     let server = Server::start(&world).await;
