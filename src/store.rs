@@ -1,8 +1,8 @@
 //! All that must survive a crash: events, deployments, effects, inputs, history.
 //!
-//! One task owns the one connection that writes and commits what is queued together ([`writer`]); a small pool
+//! One task owns the one connection that writes and commits what is queued together (`writer`); a small pool
 //! reads. A write is answered after its commit, with fsync, and never before. SQL text stands below this module
-//! and nowhere else, in the dialect that SQLite and PostgreSQL share; what only SQLite has is in [`connect`].
+//! and nowhere else, in the dialect that SQLite and PostgreSQL share; what only SQLite has is in `connect`.
 //!
 //! The store decides nothing about deployments: it keeps what [`crate::domain`] decided, refuses what would
 //! break a promise (the same event twice, an outdated version, a fenced worker), and says so by name.

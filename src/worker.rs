@@ -3,7 +3,7 @@
 //! Only one worker runs on a store. Everything it knows is in the store before it acts on it, so that it can
 //! be killed at any moment: the next one reads what was saved, looks at the cluster again, and goes on.
 //!
-//! Each customer and environment has a [lane](lane) of its own, so that a slow, failing or even crashing one
+//! Each customer and environment has a lane of its own, so that a slow, failing or even crashing one
 //! holds nobody else up.
 
 use std::collections::{HashMap, HashSet};
