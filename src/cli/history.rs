@@ -3,7 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{self, plain};
+use super::output;
+use super::output::grid::{Cell, Grid};
 use super::{Common, Exit, Failure, parts, status};
 use crate::domain::deployment::JournalEntry;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, ServiceName};
@@ -52,38 +53,38 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
         if rows.is_empty() {
             return format!("{customer} ran nothing in {environment}");
         }
-        let mut table = output::table(&["SERVICE", "REVISION", "IMAGE", "HEALTHY SINCE", "DEPLOYMENT"]);
+        let mut table = Grid::new(&["SERVICE", "REVISION", "IMAGE", "HEALTHY SINCE", "DEPLOYMENT"]);
         for row in &rows {
-            table.add_row([
-                row.service.clone(),
-                row.baseline.revision.short().to_owned(),
-                plain(&row.baseline.rendering.image),
-                row.baseline.healthy_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-                row.deployment.to_string(),
+            table.row([
+                Cell::from(&row.service),
+                Cell::from(row.baseline.revision.short().to_owned()),
+                Cell::from(&row.baseline.rendering.image),
+                Cell::from(row.baseline.healthy_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
+                Cell::from(row.deployment.to_string()),
             ]);
         }
-        table.to_string()
+        table.render(output::width())
     })?;
     Ok(Exit::Success)
 }
 
 /// What moved, without the small steps inside a state.
 fn moves(journal: &[JournalEntry], service: Option<&str>) -> String {
-    let mut table = output::table(&["TIME", "SERVICE", "FROM", "TO", "CAUSE"]);
+    let mut table = Grid::new(&["TIME", "SERVICE", "FROM", "TO", "CAUSE"]);
     for entry in journal {
         for moved in &entry.transitions {
             let name = moved.service.as_deref();
             if moved.from == moved.to || service.is_some_and(|wanted| name != Some(wanted)) {
                 continue;
             }
-            table.add_row([
-                entry.at.strftime("%H:%M:%S%.3fZ").to_string(),
-                name.unwrap_or("(deployment)").to_owned(),
-                moved.from.clone(),
-                output::state(&moved.to),
-                plain(&moved.cause),
+            table.row([
+                Cell::from(entry.at.strftime("%H:%M:%S%.3fZ").to_string()),
+                Cell::from(name.unwrap_or("(deployment)").to_owned()),
+                Cell::from(&moved.from),
+                output::state_cell(&moved.to),
+                Cell::from(&moved.cause),
             ]);
         }
     }
-    table.to_string()
+    table.render(output::width())
 }

@@ -1,15 +1,15 @@
 //! Tables that fit the terminal, JSON and YAML, and colours only where somebody looks.
 
-use comfy_table::{ContentArrangement, Table, presets};
 use console::{Style, Term};
 use serde::Serialize;
 
+use self::grid::Cell;
 use super::{Exit, Failure, Output};
 
 pub(super) mod grid;
 
 /// Width of a table where the output is no terminal.
-const WIDTH: u16 = 160;
+const WIDTH: usize = 120;
 
 /// Prints a value in the wanted form; `table` makes the one for people.
 pub(super) fn print<T: Serialize>(
@@ -38,16 +38,9 @@ pub(super) fn write(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// A table with these headings, as wide as the terminal.
-pub(super) fn table(headings: &[&str]) -> Table {
-    let mut table = Table::new();
-    let width = Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| columns);
-    table
-        .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(width)
-        .set_header(headings.iter().map(|heading| paint(&Style::new().bold(), heading)));
-    table
+/// How wide a table may be: as wide as the terminal.
+pub(super) fn width() -> usize {
+    Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns))
 }
 
 /// The text in a style, where standard output is a terminal that shows colours.
@@ -71,6 +64,11 @@ pub(super) fn style_of(word: &str) -> Style {
 /// A state's word in its colour.
 pub(super) fn state(word: &str) -> String {
     paint(&style_of(word), word)
+}
+
+/// The same as a table's cell.
+pub(super) fn state_cell(word: &str) -> Cell {
+    Cell::new(word, style_of(word))
 }
 
 /// A text without anything that could move a terminal's cursor or start a new line.

@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::output::grid::{Cell, Grid};
 use super::output::{self, plain};
 use super::{Common, Exit, Failure, parts, timeline};
 use crate::domain::deployment::{Blocker, Deployment, ServiceState};
@@ -111,31 +112,23 @@ fn table(summaries: &[Summary]) -> String {
     if summaries.is_empty() {
         return "no deployments".into();
     }
-    let mut table = output::table(&[
-        "DEPLOYMENT",
-        "CUSTOMER",
-        "ENVIRONMENT",
-        "REVISION",
-        "STATE",
-        "AGE",
-        "TOOK",
-        "REASON",
-    ]);
+    let mut table =
+        Grid::new(&["DEPLOYMENT", "CUSTOMER", "ENVIRONMENT", "REVISION", "STATE", "AGE", "TOOK", "REASON"]);
     let now = Timestamp::now();
     for summary in summaries {
         let took = summary.started_at.map(|start| summary.ended_at.unwrap_or(now).duration_since(start));
-        table.add_row([
-            summary.id.to_string(),
-            summary.customer.to_string(),
-            summary.environment.to_string(),
-            summary.revision.short().to_owned(),
-            output::state(&summary.state),
-            age(now, summary.created_at),
-            took.map(|took| output::length(took.as_secs_f64())).unwrap_or_default(),
-            plain(summary.reason.as_deref().unwrap_or_default()),
+        table.row([
+            Cell::from(summary.id.to_string()),
+            Cell::from(summary.customer.to_string()),
+            Cell::from(summary.environment.to_string()),
+            Cell::from(summary.revision.short().to_owned()),
+            output::state_cell(&summary.state),
+            Cell::from(age(now, summary.created_at)),
+            Cell::from(took.map(|took| output::length(took.as_secs_f64())).unwrap_or_default()),
+            Cell::from(summary.reason.as_deref().unwrap_or_default()),
         ]);
     }
-    table.to_string()
+    table.render(output::width())
 }
 
 /// How long ago, as kubectl says it.
@@ -218,22 +211,22 @@ fn describe(deployment: &Deployment) -> String {
         plan.service_count(),
     ));
     let blockers = deployment.blockers();
-    let mut table = output::table(&["WAVE", "SERVICE", "ACTION", "STATE", "WHY"]);
+    let mut table = Grid::new(&["WAVE", "SERVICE", "ACTION", "STATE", "WHY"]);
     for (change, service) in deployment.services() {
         if change.action == Action::Leave {
             continue;
         }
         let blocker = blockers.iter().find(|(name, _)| *name == change.name());
         let why = blocker.map(|(_, blocker)| blocker.to_string()).or_else(|| detail(service));
-        table.add_row([
-            change.wave.map(|wave| wave.to_string()).unwrap_or_default(),
-            change.name().to_owned(),
-            action(change),
-            output::state(service.word()),
-            plain(&why.unwrap_or_default()),
+        table.row([
+            Cell::from(change.wave.map(|wave| wave.to_string()).unwrap_or_default()),
+            Cell::from(change.name().to_owned()),
+            Cell::from(action(change)),
+            output::state_cell(service.word()),
+            Cell::from(why.unwrap_or_default()),
         ]);
     }
-    text.push_str(&table.to_string());
+    text.push_str(&table.render(output::width()));
     let left = deployment.services().filter(|(change, _)| change.action == Action::Leave).count();
     if left > 0 {
         text.push_str(&format!("\n{left} more are untouched, and nothing waits for them"));

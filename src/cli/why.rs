@@ -3,7 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{self, plain};
+use super::output;
+use super::output::grid::{Cell, Grid};
 use super::{Common, Exit, Failure, parts, status};
 use crate::domain::deployment::Blocker;
 use crate::domain::names::DeploymentId;
@@ -54,16 +55,16 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
         if waiting.is_empty() {
             return "nothing is waiting".into();
         }
-        let mut table = output::table(&["DEPLOYMENT", "SERVICE", "BLOCKER", "WHY"]);
+        let mut table = Grid::new(&["DEPLOYMENT", "SERVICE", "BLOCKER", "WHY"]);
         for row in &waiting {
-            table.add_row([
-                row.deployment.to_string(),
-                row.service.clone(),
-                row.kind.to_owned(),
-                plain(&row.text),
+            table.row([
+                Cell::from(&row.deployment),
+                Cell::from(&row.service),
+                Cell::from(row.kind),
+                Cell::from(&row.text),
             ]);
         }
-        table.to_string()
+        table.render(output::width())
     })?;
     Ok(Exit::Success)
 }

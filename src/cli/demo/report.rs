@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::log::violations_between;
 use crate::app::App;
+use crate::cli::output::grid::{Cell, Grid};
 use crate::cli::{Failure, output};
 use crate::domain::application::{HealthStatus, SyncStatus};
 use crate::domain::catalog::Order;
@@ -125,21 +126,21 @@ impl Report {
             "TOOK",
             "CRITICAL PATH",
         ];
-        let mut table = output::table(&headings);
+        let mut table = Grid::new(&headings);
         for run in &self.deployments {
-            table.add_row([
-                run.customer.to_string(),
-                run.revision.short().to_owned(),
-                output::state(&run.state),
-                format!("{}/{}", run.touched, run.services),
-                format!("{}/{}", run.healthy, run.services),
-                run.rolled_back.to_string(),
-                run.order_violations.to_string(),
-                output::length(run.makespan_seconds),
-                output::length(run.critical_path_seconds),
+            table.row([
+                Cell::from(run.customer.to_string()),
+                Cell::from(run.revision.short().to_owned()),
+                output::state_cell(&run.state),
+                Cell::from(format!("{}/{}", run.touched, run.services)),
+                Cell::from(format!("{}/{}", run.healthy, run.services)),
+                Cell::from(run.rolled_back.to_string()),
+                Cell::from(run.order_violations.to_string()),
+                Cell::from(output::length(run.makespan_seconds)),
+                Cell::from(output::length(run.critical_path_seconds)),
             ]);
         }
-        let mut text = format!("\n{table}\n");
+        let mut text = format!("\n{}\n", table.render(output::width()));
         if let [first, ..] = self.deployments.as_slice() {
             text.push_str(&waves(first));
         }
