@@ -126,8 +126,10 @@ pub enum Input {
         /// What was read; none where it does not exist.
         application: Option<Box<Application>>,
     },
-    /// Time passed.
+    /// Time passed, and all that can be read was read.
     Timer,
+    /// Somebody looks again, after a time in which nobody did.
+    Resumed,
     /// The cluster will never do what was asked for.
     Refused {
         /// Which change of the plan.

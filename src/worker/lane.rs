@@ -100,6 +100,7 @@ impl<'a> Drive<'a> {
             self.apply(vec![(None, Input::Start)]).await?;
         } else {
             tracing::info!(deployment = %self.deployment.id(), state = self.deployment.state().word(), "resumed");
+            self.apply(vec![(None, Input::Resumed)]).await?;
         }
         let everything = self.observable();
         self.look_at(everything).await?;

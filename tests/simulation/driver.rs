@@ -205,6 +205,7 @@ impl<'a> Driver<'a> {
     /// One life of the process: from its start (or what is stored) to the end of the deployment, or a crash.
     fn live(&mut self) -> Result<(), End> {
         if self.crashes > 0 {
+            self.apply(vec![(None, Input::Resumed)])?;
             self.look_at_everything()?;
         }
         loop {

@@ -199,8 +199,9 @@ fn never_moves_again(scenario: &Scenario, deployment: &Deployment) -> Checked {
     let mut moved = deployment.clone();
     for _ in 0..6 {
         let change = rng.u32(0..scenario.specs.len() as u32);
-        let input = match rng.u32(0..4) {
+        let input = match rng.u32(0..5) {
             0 => Input::Timer,
+            3 => Input::Resumed,
             1 => Input::Start,
             2 => Input::Observed { change, application: None },
             _ => interference(&mut rng, &scenario.brief.plan),

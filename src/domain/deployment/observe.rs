@@ -3,6 +3,8 @@
 //! The way forward and the way back are the same run (request, operation, verdict); they differ only in where
 //! a verdict or a last failure leads.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 
 use super::service::later;
@@ -195,9 +197,38 @@ impl Stepper<'_> {
         }
     }
 
-    /// Does what is due: verdicts that held, refreshes, timeouts.
-    pub(super) fn expire(&mut self) {
+    /// What ran out while nobody looked gets its time again: it may be well by now, or was never asked for.
+    pub(super) fn resumed(&mut self) {
+        let again = self.after(self.brief.policy.health_timeout);
         for change in 0..self.progress.services.len() {
+            let mut state = self.progress.services[change].clone();
+            let deadline = match &mut state {
+                ServiceState::Advancing(run) | ServiceState::Retreating(Retreat::Running(run)) => match run {
+                    Run::Syncing { attempt, .. } | Run::Verifying { attempt, .. } => &mut attempt.deadline,
+                    Run::Retrying { .. } => continue,
+                },
+                ServiceState::Checking(Checking { deadline, .. })
+                | ServiceState::Unhealthy { deadline, .. }
+                | ServiceState::Retreating(Retreat::Stopping { deadline, .. }) => deadline,
+                ServiceState::Waiting { .. }
+                | ServiceState::Healthy { .. }
+                | ServiceState::Failed { .. }
+                | ServiceState::Skipped { .. }
+                | ServiceState::Retreating(Retreat::Waiting { .. })
+                | ServiceState::RolledBack { .. }
+                | ServiceState::RollbackFailed { .. }
+                | ServiceState::Kept { .. } => continue,
+            };
+            if *deadline <= self.now {
+                *deadline = again;
+                self.set(change, state, "its time ran out while nobody looked, and begins again");
+            }
+        }
+    }
+
+    /// Does what is due: verdicts that held, refreshes, timeouts.
+    pub(super) fn expire(&mut self, changes: Range<usize>) {
+        for change in changes {
             match self.progress.services[change].clone() {
                 ServiceState::Advancing(run) => self.expire_run(change, Way::Forward, run),
                 ServiceState::Retreating(Retreat::Running(run)) => self.expire_run(change, Way::Back, run),
