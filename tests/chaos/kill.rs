@@ -83,7 +83,7 @@ pub(crate) async fn run(world: World, kills: u32) -> anyhow::Result<()> {
         let before = scenario.seen.kills_unfinished;
         scenario.round().await?;
         let now = scenario.seen.kills_unfinished;
-        if now % 10 == 0 && now > before {
+        if now.is_multiple_of(10) && now > before {
             let Seen { pushes, resumed, .. } = &scenario.seen;
             let ledger = scenario.sensors.ledger();
             println!(
@@ -183,7 +183,7 @@ impl Scenario {
         site.has(&new).await?;
         self.found.extend(new);
         site.leave().await;
-        if unfinished > 0 && self.seen.kills_unfinished % OUTAGE_EVERY == 0 {
+        if unfinished > 0 && self.seen.kills_unfinished.is_multiple_of(OUTAGE_EVERY) {
             tokio::time::sleep(OUTAGE).await;
             self.seen.outages += 1;
         }

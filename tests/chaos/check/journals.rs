@@ -126,10 +126,10 @@ fn overlaps(told: &[Told], faults: &mut Vec<String>) {
     for (_, mut lane) in lanes {
         lane.sort();
         for pair in lane.windows(2) {
-            if let [(_, ended, first), (started, _, second)] = pair {
-                if started < ended {
-                    faults.push(format!("{second} started before {first} was over"));
-                }
+            if let [(_, ended, first), (started, _, second)] = pair
+                && started < ended
+            {
+                faults.push(format!("{second} started before {first} was over"));
             }
         }
     }
