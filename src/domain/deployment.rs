@@ -126,7 +126,7 @@ pub enum Input {
         /// What was read; none where it does not exist.
         application: Option<Box<Application>>,
     },
-    /// Time passed, and all that can be read was read.
+    /// Time passed.
     Timer,
     /// Somebody looks again, after a time in which nobody did.
     Resumed,

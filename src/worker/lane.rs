@@ -94,13 +94,14 @@ impl<'a> Drive<'a> {
     async fn run(&mut self) -> Result<(), StoreError> {
         let cluster = Arc::clone(&self.lane.app.cluster);
         let mut changes = cluster.changes();
+        if self.deployment.state() != &State::Queued {
+            tracing::info!(deployment = %self.deployment.id(), state = self.deployment.state().word(), "resumed");
+            self.apply(vec![(None, Input::Resumed)]).await?;
+        }
         self.take_inbox().await?;
         if self.deployment.state() == &State::Queued {
             self.plan_for_its_turn().await?;
             self.apply(vec![(None, Input::Start)]).await?;
-        } else {
-            tracing::info!(deployment = %self.deployment.id(), state = self.deployment.state().word(), "resumed");
-            self.apply(vec![(None, Input::Resumed)]).await?;
         }
         let everything = self.observable();
         self.look_at(everything).await?;

@@ -1,7 +1,5 @@
 //! What each input does, and the few ways in which the state may be changed at all.
 
-use std::ops::Range;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::service::later;
@@ -30,7 +28,6 @@ impl<'a> Stepper<'a> {
         if self.progress.state.is_finished() {
             return self.step;
         }
-        let due = self.due_with(&input);
         match input {
             Input::Start => self.start(),
             Input::Observed { change, application } => self.observe(change as usize, application.as_deref()),
@@ -41,32 +38,13 @@ impl<'a> Stepper<'a> {
             Input::Command { by, command } => self.command(by, command),
         }
         if self.progress.state.is_active() {
-            self.expire(due);
+            self.expire();
             self.advance();
         }
         if !self.step.transitions.is_empty() {
             self.progress.version += 1;
         }
         self.step
-    }
-
-    /// For which changes time passes with an input. It passes for all with a timer, which whoever drives this
-    /// sends once all were looked at: after a restart nothing is held to have failed for want of time before it
-    /// was seen again.
-    fn due_with(&self, input: &Input) -> Range<usize> {
-        let all = self.progress.services.len();
-        match input {
-            Input::Timer => 0..all,
-            Input::Observed { change, .. } => {
-                let change = (*change as usize).min(all);
-                change..(change + 1).min(all)
-            }
-            Input::Start
-            | Input::Resumed
-            | Input::Refused { .. }
-            | Input::Superseded { .. }
-            | Input::Command { .. } => 0..0,
-        }
     }
 
     pub(super) fn changes(&self) -> &'a [Change] {

@@ -3,8 +3,6 @@
 //! The way forward and the way back are the same run (request, operation, verdict); they differ only in where
 //! a verdict or a last failure leads.
 
-use std::ops::Range;
-
 use jiff::Timestamp;
 
 use super::service::later;
@@ -197,14 +195,20 @@ impl Stepper<'_> {
         }
     }
 
-    /// What ran out while nobody looked gets its time again: it may be well by now, or was never asked for.
+    /// What ran out while nobody looked gets its time again, and what was seen before says nothing about now: it
+    /// may be well by now, or was never asked for.
     pub(super) fn resumed(&mut self) {
+        let now = self.now;
         let again = self.after(self.brief.policy.health_timeout);
         for change in 0..self.progress.services.len() {
             let mut state = self.progress.services[change].clone();
             let deadline = match &mut state {
                 ServiceState::Advancing(run) | ServiceState::Retreating(Retreat::Running(run)) => match run {
-                    Run::Syncing { attempt, .. } | Run::Verifying { attempt, .. } => &mut attempt.deadline,
+                    Run::Syncing { attempt, .. } => &mut attempt.deadline,
+                    Run::Verifying { attempt, healthy_since, degraded_since, doubt, .. } => {
+                        (*healthy_since, *degraded_since, *doubt) = (None, None, Doubt::Unread);
+                        &mut attempt.deadline
+                    }
                     Run::Retrying { .. } => continue,
                 },
                 ServiceState::Checking(Checking { deadline, .. })
@@ -219,16 +223,16 @@ impl Stepper<'_> {
                 | ServiceState::RollbackFailed { .. }
                 | ServiceState::Kept { .. } => continue,
             };
-            if *deadline <= self.now {
+            if *deadline <= now {
                 *deadline = again;
-                self.set(change, state, "its time ran out while nobody looked, and begins again");
             }
+            self.set(change, state, "nobody looked for a while");
         }
     }
 
     /// Does what is due: verdicts that held, refreshes, timeouts.
-    pub(super) fn expire(&mut self, changes: Range<usize>) {
-        for change in changes {
+    pub(super) fn expire(&mut self) {
+        for change in 0..self.progress.services.len() {
             match self.progress.services[change].clone() {
                 ServiceState::Advancing(run) => self.expire_run(change, Way::Forward, run),
                 ServiceState::Retreating(Retreat::Running(run)) => self.expire_run(change, Way::Back, run),

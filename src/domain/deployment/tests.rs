@@ -172,6 +172,7 @@ impl Play {
         match words.split_whitespace().collect::<Vec<_>>()[..] {
             ["start"] => Input::Start,
             ["tick"] => Input::Timer,
+            ["back"] => Input::Resumed,
             ["superseded"] => Input::Superseded { by: "d2".parse().unwrap() },
             ["pause"] => bob(Command::Pause),
             ["resume"] => bob(Command::Resume),

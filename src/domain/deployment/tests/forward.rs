@@ -350,3 +350,36 @@ fn what_is_held_is_seen_only_where_something_waits_for_it() {
         0 *: running -> failed",
     );
 }
+
+#[test]
+fn what_ran_out_or_went_wrong_while_nobody_looked_is_looked_at_first() {
+    let script = "
+        0 start
+        1 db running
+        500 back
+        500 tick
+        501 db synced
+        503 db healthy
+        504 api synced
+        505 api degraded
+        900 back
+        900 tick
+        901 api healthy";
+    let story = "
+        0 *: queued -> running
+        0 base: waiting -> skipped
+        0 db: waiting -> syncing
+        0 ! sync d.db.1 to b
+        501 db: syncing -> verifying
+        503 db: verifying -> healthy
+        503 api: waiting -> syncing
+        503 ! remember db at b
+        503 ! sync d.api.1 to b
+        504 api: syncing -> verifying
+        900 ! refresh api
+        901 api: verifying -> healthy
+        901 web: waiting -> syncing
+        901 ! remember api at b
+        901 ! sync d.web.1 to b";
+    check(brief(SHOP, policy()), script, story);
+}
