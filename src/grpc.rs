@@ -30,7 +30,7 @@ use crate::app::App;
 use crate::config::Token;
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::event::{self, KnownSource};
-use crate::domain::names::EventId;
+use crate::domain::names::{EventId, SourceName};
 use crate::store::{EventState, Outcome, StoreError};
 
 use generated::trigger_server::{Trigger, TriggerServer};
@@ -165,10 +165,31 @@ impl Service {
             Err(fault) => (Err(fault), None),
         };
         let caller = authenticate(tokens, token.as_ref().and_then(Value::as_str))?;
-        let request = spec.map_err(|fault| vec![fault]).and_then(|spec| {
-            let request = event::parse(&spec, &message.payload, &self.sources);
-            request.map_err(|faults| faults.into_iter().collect())
-        });
+        let covers = |source: &SourceName| {
+            caller.is_none_or(|caller| caller.sources.is_empty() || caller.sources.contains(source))
+        };
+        let refused = || {
+            tracing::warn!(
+                token = caller.map(|caller| &caller.name),
+                "a token was used for what it does not cover"
+            );
+            Status::permission_denied("the token does not cover this")
+        };
+        let request = match spec {
+            // What is found wrong names only what the caller may know of.
+            Ok(spec) => {
+                let covered: Vec<KnownSource> =
+                    self.sources.iter().filter(|source| covers(&source.name)).cloned().collect();
+                match event::parse(&spec, &message.payload, &covered) {
+                    Ok(request) => Ok(request),
+                    Err(faults) => match event::parse(&spec, &message.payload, &self.sources) {
+                        Ok(request) if !covers(&request.source) => return Err(refused()),
+                        Ok(_) | Err(_) => Err(faults.into_iter().collect()),
+                    },
+                }
+            }
+            Err(fault) => Err(vec![fault]),
+        };
         let mut request = match request {
             Ok(request) => request,
             Err(faults) => {
@@ -188,12 +209,10 @@ impl Service {
             }
         };
         if let Some(caller) = caller {
-            let source = caller.sources.is_empty() || caller.sources.contains(&request.source);
             let customer = caller.customers.is_empty()
                 || request.customer.as_ref().is_none_or(|customer| caller.customers.contains(customer));
-            if !source || !customer {
-                tracing::warn!(token = %caller.name, "a token was used for what it does not cover");
-                return Err(Status::permission_denied("the token does not cover this"));
+            if !customer {
+                return Err(refused());
             }
             request.scope.clone_from(&caller.customers);
         }

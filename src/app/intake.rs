@@ -229,16 +229,7 @@ impl Intake<'_> {
     async fn customer(&mut self, moment: &Moment<'_>, files: &CustomerFiles) -> Result<(), Later> {
         let (app, request) = (self.app, &self.event.request);
         let (customer, environment) = (&files.customer, &moment.target.environment);
-        let open: Vec<Deployment> = app
-            .store
-            .unfinished()
-            .await?
-            .value
-            .into_iter()
-            .filter(|other| {
-                &other.brief.plan.customer == customer && &other.brief.plan.environment == environment
-            })
-            .collect();
+        let open = app.store.unfinished_of(customer, environment).await?.value;
         let whole = is_whole(request);
         if whole {
             if self.is_untouched(moment, files, open.is_empty()).await? {

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::graph::{assumed, chain};
 use super::output::grid::{Cell, Grid, letters};
+use super::output::stream::Stream;
 use super::output::{length, paint};
-use super::sources::messages::Stream;
 use super::sources::{self, Loaded, ReadOptions, count};
 use super::{Common, Exit, Failure, output};
 use crate::domain::catalog::{ASSUMED_DURATION, Order};

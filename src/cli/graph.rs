@@ -8,7 +8,7 @@ use console::Style;
 use jiff::SignedDuration;
 
 use super::output::grid::{Cell, Grid, letters, wrap};
-use super::sources::messages::Stream;
+use super::output::stream::Stream;
 use super::sources::{self, Loaded, Read, ReadOptions, count};
 use super::{Common, Exit, Failure, Output, output};
 use crate::domain::catalog::{ASSUMED_DURATION, Order};

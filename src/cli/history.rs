@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::output;
 use super::output::grid::{Cell, Grid};
+use super::output::stream::Stream;
 use super::{Common, Exit, Failure, parts, status};
 use crate::domain::deployment::JournalEntry;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, ServiceName};
@@ -63,7 +64,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
                 Cell::from(row.deployment.to_string()),
             ]);
         }
-        table.render(output::width())
+        table.render(Stream::Out.width())
     })?;
     Ok(Exit::Success)
 }
@@ -86,5 +87,5 @@ fn moves(journal: &[JournalEntry], service: Option<&str>) -> String {
             ]);
         }
     }
-    table.render(output::width())
+    table.render(Stream::Out.width())
 }

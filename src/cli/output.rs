@@ -1,15 +1,13 @@
 //! Tables that fit the terminal, JSON and YAML, and colours only where somebody looks.
 
-use console::{Style, Term};
+use console::Style;
 use serde::Serialize;
 
 use self::grid::Cell;
 use super::{Exit, Failure, Output};
 
 pub(super) mod grid;
-
-/// Width of a table where the output is no terminal.
-const WIDTH: usize = 120;
+pub(super) mod stream;
 
 /// Prints a value in the wanted form; `table` makes the one for people.
 pub(super) fn print<T: Serialize>(
@@ -36,11 +34,6 @@ pub(super) fn write(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }
-}
-
-/// How wide a table may be: as wide as the terminal.
-pub(super) fn width() -> usize {
-    Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns))
 }
 
 /// The text in a style, where standard output is a terminal that shows colours.

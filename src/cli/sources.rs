@@ -18,8 +18,8 @@ mod commit;
 pub(super) mod messages;
 mod tree;
 
+use super::output::stream::Stream;
 use commit::Commit;
-use messages::Stream;
 use tree::{Fault, Found, Tree};
 
 /// How values files are read.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output::grid::{Cell, Grid};
+use super::output::stream::Stream;
 use super::output::{self, plain};
 use super::{Common, Exit, Failure, parts, timeline};
 use crate::domain::deployment::{Blocker, Deployment, ServiceState};
@@ -128,7 +129,7 @@ fn table(summaries: &[Summary]) -> String {
             Cell::from(summary.reason.as_deref().unwrap_or_default()),
         ]);
     }
-    table.render(output::width())
+    table.render(Stream::Out.width())
 }
 
 /// How long ago, as kubectl says it.
@@ -226,7 +227,7 @@ fn describe(deployment: &Deployment) -> String {
             Cell::from(why.unwrap_or_default()),
         ]);
     }
-    text.push_str(&table.render(output::width()));
+    text.push_str(&table.render(Stream::Out.width()));
     let left = deployment.services().filter(|(change, _)| change.action == Action::Leave).count();
     if left > 0 {
         text.push_str(&format!("\n{left} more are untouched, and nothing waits for them"));

@@ -6,7 +6,8 @@ use clap::Args;
 use console::Style;
 use serde::Serialize;
 
-use super::sources::messages::{self, Stream};
+use super::output::stream::Stream;
+use super::sources::messages;
 use super::sources::{self, Read, ReadOptions, count};
 use super::{Common, Exit, Failure, output};
 use crate::domain::catalog::Order;

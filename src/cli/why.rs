@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::output;
 use super::output::grid::{Cell, Grid};
+use super::output::stream::Stream;
 use super::{Common, Exit, Failure, parts, status};
 use crate::domain::deployment::Blocker;
 use crate::domain::names::DeploymentId;
@@ -64,7 +65,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
                 Cell::from(&row.text),
             ]);
         }
-        table.render(output::width())
+        table.render(Stream::Out.width())
     })?;
     Ok(Exit::Success)
 }

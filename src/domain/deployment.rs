@@ -119,16 +119,17 @@ pub enum OnFailure {
 pub enum Input {
     /// Its turn has come: no other deployment of the customer and environment is active.
     Start,
-    /// An Application was read.
+    /// An Application was read. Taken in only: a look at many Applications is over with the [`Input::Timer`] that
+    /// follows it, so that nothing starts on half of what was seen.
     Observed {
         /// Which change of the plan.
         change: u32,
         /// What was read; none where it does not exist.
         application: Option<Box<Application>>,
     },
-    /// Time passed.
+    /// Time passed, and all that was seen by now is known: what is due is done, what may start is started.
     Timer,
-    /// Somebody looks again, after a time in which nobody did.
+    /// Somebody looks again, after a time in which nobody did. Nothing starts before that look.
     Resumed,
     /// The cluster will never do what was asked for.
     Refused {

@@ -17,9 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Key;
 use super::effects::Effects;
 use crate::app::{App, draft};
-use crate::domain::deployment::{
-    Deployment, Effect, Input, JournalEntry, Retreat, ServiceState, State, step,
-};
+use crate::domain::deployment::{Deployment, Effect, Input, JournalEntry, State, step};
 use crate::domain::names::AppName;
 use crate::domain::plan::Purpose;
 use crate::store::{Mark, Save, StoreError};
@@ -97,14 +95,14 @@ impl<'a> Drive<'a> {
         if self.deployment.state() != &State::Queued {
             tracing::info!(deployment = %self.deployment.id(), state = self.deployment.state().word(), "resumed");
             self.apply(vec![(None, Input::Resumed)]).await?;
+            self.look().await?;
         }
         self.take_inbox().await?;
         if self.deployment.state() == &State::Queued {
             self.plan_for_its_turn().await?;
             self.apply(vec![(None, Input::Start)]).await?;
+            self.look().await?;
         }
-        let everything = self.observable();
-        self.look_at(everything).await?;
         let interval = positive(self.lane.app.config.microservices.health_check.interval);
         let mut full_look = Instant::now() + interval;
         loop {
@@ -135,8 +133,7 @@ impl<'a> Drive<'a> {
             }
             if Instant::now() >= full_look {
                 full_look = Instant::now() + interval;
-                let everything = self.observable();
-                self.look_at(everything).await?;
+                self.look().await?;
             } else {
                 self.apply(vec![(None, Input::Timer)]).await?;
             }
@@ -184,23 +181,13 @@ impl<'a> Drive<'a> {
 
     /// Whether facts about it can move anything now.
     fn is_observable(&self, change: u32) -> bool {
-        if !self.deployment.state().is_active() {
-            return false;
-        }
-        match &self.deployment.progress.services[change as usize] {
-            ServiceState::Checking(_)
-            | ServiceState::Advancing(_)
-            | ServiceState::Healthy { .. }
-            | ServiceState::Unhealthy { .. }
-            | ServiceState::Retreating(Retreat::Stopping { .. } | Retreat::Running(_)) => true,
-            ServiceState::Waiting { .. }
-            | ServiceState::Failed { .. }
-            | ServiceState::Skipped { .. }
-            | ServiceState::Retreating(Retreat::Waiting { .. })
-            | ServiceState::RolledBack { .. }
-            | ServiceState::RollbackFailed { .. }
-            | ServiceState::Kept { .. } => false,
-        }
+        self.deployment.state().is_active() && self.deployment.progress.services[change as usize].is_watched()
+    }
+
+    /// Looks at all that can move anything.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        let everything = self.observable();
+        self.look_at(everything).await
     }
 
     /// Reads Applications and lets the state machine see them.

@@ -107,6 +107,27 @@ async fn a_push_with_a_customers_token_reaches_that_customer_alone() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_limited_token_learns_nothing_of_other_sources() {
+    let mut world = world();
+    let mut other = world.config.sources[0].clone();
+    other.name = "another-shop".parse().unwrap();
+    world.config.sources.push(other);
+    let server = Server::start(&world).await;
+    let mut client = server.client().await;
+    let near = json!({"token": "the-token-of-all", "source": "another-shap", "customer": "customer-a"});
+    let open = client.execute(&near, &Value::Null).await.unwrap();
+    assert!(format!("{:?}", open.faults).contains("did you mean `another-shop`?"), "{:?}", open.faults);
+    let near = json!({"token": "the-token-of-a", "source": "another-shap", "customer": "customer-a"});
+    let limited = client.execute(&near, &Value::Null).await.unwrap();
+    assert_eq!(limited.status, Taken::DeadLetter);
+    assert!(!format!("{:?}", limited.faults).contains("another-shop"), "{:?}", limited.faults);
+    let named = json!({"token": "the-token-of-a", "source": "another-shop", "customer": "customer-a"});
+    let status = client.execute(&named, &Value::Null).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    server.stop().await;
+}
+
 /// What is logged while the tests run.
 #[derive(Clone, Default)]
 struct Logged(Arc<Mutex<Vec<u8>>>);

@@ -7,7 +7,7 @@ use argocd_orchestrator::adapters::simulated::model::Model;
 use argocd_orchestrator::domain::application::{Application, SyncStatus};
 use argocd_orchestrator::domain::catalog::Order;
 use argocd_orchestrator::domain::deployment::{
-    Brief, Command, Deployment, Effect, Input, JournalEntry, Progress, Retreat, ServiceState, State, step,
+    Brief, Command, Deployment, Effect, Input, JournalEntry, Progress, State, step,
 };
 use argocd_orchestrator::domain::names::RequestId;
 use argocd_orchestrator::domain::plan::{Action, Purpose};
@@ -392,21 +392,7 @@ impl<'a> Driver<'a> {
     }
 
     fn is_observable(&self, change: usize) -> bool {
-        self.deployment.state().is_active()
-            && match &self.deployment.progress.services[change] {
-                ServiceState::Checking(_)
-                | ServiceState::Advancing(_)
-                | ServiceState::Healthy { .. }
-                | ServiceState::Unhealthy { .. }
-                | ServiceState::Retreating(Retreat::Stopping { .. } | Retreat::Running(_)) => true,
-                ServiceState::Waiting { .. }
-                | ServiceState::Failed { .. }
-                | ServiceState::Skipped { .. }
-                | ServiceState::Retreating(Retreat::Waiting { .. })
-                | ServiceState::RolledBack { .. }
-                | ServiceState::RollbackFailed { .. }
-                | ServiceState::Kept { .. } => false,
-            }
+        self.deployment.state().is_active() && self.deployment.progress.services[change].is_watched()
     }
 
     /// Steps, and saves state and effects at once.

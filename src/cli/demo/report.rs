@@ -10,6 +10,7 @@ use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::log::violations_between;
 use crate::app::App;
 use crate::cli::output::grid::{Cell, Grid};
+use crate::cli::output::stream::Stream;
 use crate::cli::{Failure, output};
 use crate::domain::application::{HealthStatus, SyncStatus};
 use crate::domain::catalog::Order;
@@ -140,7 +141,7 @@ impl Report {
                 Cell::from(output::length(run.critical_path_seconds)),
             ]);
         }
-        let mut text = format!("\n{}\n", table.render(output::width()));
+        let mut text = format!("\n{}\n", table.render(Stream::Out.width()));
         if let [first, ..] = self.deployments.as_slice() {
             text.push_str(&waves(first));
         }

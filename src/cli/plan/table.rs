@@ -6,8 +6,8 @@ use console::Style;
 
 use super::super::graph::chain;
 use super::super::output::grid::{Cell, Grid};
+use super::super::output::stream::Stream;
 use super::super::output::{length, paint};
-use super::super::sources::messages::Stream;
 use super::super::sources::{Against, count};
 use super::{NO_COMMIT, Planned};
 use crate::domain::catalog::ASSUMED_DURATION;

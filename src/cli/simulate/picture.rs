@@ -6,9 +6,9 @@ use console::Style;
 
 use super::super::graph::chain;
 use super::super::output::grid::{Cell, Grid};
+use super::super::output::stream::Stream;
 use super::super::output::{length, paint};
 use super::super::sources::count;
-use super::super::sources::messages::Stream;
 use super::{Durations, Rehearsal, ServiceRun, Simulation};
 use crate::domain::catalog::{ASSUMED_DURATION, Order};
 use crate::domain::names::{ServiceName, Wave};

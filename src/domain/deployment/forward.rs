@@ -1,6 +1,6 @@
 //! Who may go next, and when a deployment is over.
 
-use super::{Ending, OnFailure, Run, ServiceState, Skip, State, Stepper};
+use super::{Ending, OnFailure, ServiceState, Skip, State, Stepper};
 use crate::domain::catalog::Order;
 use crate::domain::names::Wave;
 use crate::domain::plan::{Action, Change, Purpose};
@@ -137,18 +137,8 @@ impl Stepper<'_> {
                 continue;
             }
             // Also what has failed attempts behind it: the next one would have to wait for ever.
-            match &self.progress.services[position] {
-                ServiceState::Waiting { .. } | ServiceState::Advancing(Run::Retrying { .. }) => {}
-                ServiceState::Advancing(_)
-                | ServiceState::Checking(_)
-                | ServiceState::Healthy { .. }
-                | ServiceState::Unhealthy { .. }
-                | ServiceState::Failed { .. }
-                | ServiceState::Skipped { .. }
-                | ServiceState::Retreating(_)
-                | ServiceState::RolledBack { .. }
-                | ServiceState::RollbackFailed { .. }
-                | ServiceState::Kept { .. } => continue,
+            if self.progress.services[position].next_attempt().is_none() {
+                continue;
             }
             let required = change.requires.iter().map(|&required| required as usize).find(|&r| dead(r));
             let wave =
@@ -165,27 +155,16 @@ impl Stepper<'_> {
         let changes = self.changes();
         let frontier = self.frontier();
         let mut slots = (self.brief.policy.max_in_flight.max(1) as usize).saturating_sub(self.in_flight());
-        let due = |state: &ServiceState| match state {
-            ServiceState::Waiting { .. } => Some(1),
-            ServiceState::Advancing(Run::Retrying { failed, at, .. }) if *at <= self.now => Some(failed + 1),
-            ServiceState::Advancing(_)
-            | ServiceState::Checking(_)
-            | ServiceState::Healthy { .. }
-            | ServiceState::Unhealthy { .. }
-            | ServiceState::Failed { .. }
-            | ServiceState::Skipped { .. }
-            | ServiceState::Retreating(_)
-            | ServiceState::RolledBack { .. }
-            | ServiceState::RollbackFailed { .. }
-            | ServiceState::Kept { .. } => None,
-        };
         let mut ready: Vec<(usize, u32)> = self
             .progress
             .services
             .iter()
             .enumerate()
             .filter(|(change, _)| changes[*change].action == Action::Sync)
-            .filter_map(|(change, state)| due(state).map(|attempt| (change, attempt)))
+            .filter_map(|(change, state)| {
+                let (attempt, at) = state.next_attempt()?;
+                (at <= self.now).then_some((change, attempt))
+            })
             .filter(|(change, _)| self.is_ready(&changes[*change], frontier))
             .collect();
         // The longest way to the end first; the plan's order among equals.

@@ -23,21 +23,28 @@ impl<'a> Stepper<'a> {
         Self { brief, progress, now, step: Step::default() }
     }
 
-    /// Takes the input, then lets time and readiness do the rest.
+    /// Takes the input, then lets time and readiness do the rest. What was seen is only taken in.
     pub(super) fn run(mut self, input: Input) -> Step {
         if self.progress.state.is_finished() {
             return self.step;
         }
+        let mut decides = true;
         match input {
             Input::Start => self.start(),
-            Input::Observed { change, application } => self.observe(change as usize, application.as_deref()),
+            Input::Observed { change, application } => {
+                self.observe(change as usize, application.as_deref());
+                decides = false;
+            }
             Input::Timer => {}
-            Input::Resumed => self.resumed(),
+            Input::Resumed => {
+                self.resumed();
+                decides = false;
+            }
             Input::Refused { change, request, reason } => self.refused(change as usize, &request, &reason),
             Input::Superseded { by } => self.superseded(by),
             Input::Command { by, command } => self.command(by, command),
         }
-        if self.progress.state.is_active() {
+        if decides && self.progress.state.is_active() {
             self.expire();
             self.advance();
         }

@@ -118,6 +118,42 @@ impl ServiceState {
         }
     }
 
+    /// Its next forward attempt, where one is to come: its number, and since when it is due or will be.
+    pub(super) fn next_attempt(&self) -> Option<(u32, Timestamp)> {
+        match self {
+            Self::Waiting { since } => Some((1, *since)),
+            Self::Advancing(Run::Retrying { failed, at, .. }) => Some((failed + 1, *at)),
+            Self::Advancing(_)
+            | Self::Checking(_)
+            | Self::Healthy { .. }
+            | Self::Unhealthy { .. }
+            | Self::Failed { .. }
+            | Self::Skipped { .. }
+            | Self::Retreating(_)
+            | Self::RolledBack { .. }
+            | Self::RollbackFailed { .. }
+            | Self::Kept { .. } => None,
+        }
+    }
+
+    /// Whether facts about its Application can move it.
+    pub fn is_watched(&self) -> bool {
+        match self {
+            Self::Checking(_)
+            | Self::Advancing(_)
+            | Self::Healthy { .. }
+            | Self::Unhealthy { .. }
+            | Self::Retreating(Retreat::Stopping { .. } | Retreat::Running(_)) => true,
+            Self::Waiting { .. }
+            | Self::Failed { .. }
+            | Self::Skipped { .. }
+            | Self::Retreating(Retreat::Waiting { .. })
+            | Self::RolledBack { .. }
+            | Self::RollbackFailed { .. }
+            | Self::Kept { .. } => false,
+        }
+    }
+
     /// Whether those that wait for it may go on.
     pub fn passes(&self) -> bool {
         match self {

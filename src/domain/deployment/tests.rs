@@ -128,7 +128,12 @@ impl Play {
             let (at, words) = line.split_once(' ').unwrap();
             let at: i64 = at.parse().unwrap();
             let input = self.input(words, second(at));
+            // What was seen is taken in; what follows from it is decided with the time.
+            let decides = !matches!(input, Input::Observed { .. });
             self.step(input, at);
+            if !decides {
+                self.step(Input::Timer, at);
+            }
         }
         self
     }

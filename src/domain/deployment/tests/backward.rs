@@ -17,10 +17,10 @@ fn the_threshold_of_a_service_is_its_own() {
         13 db: retrying -> syncing
         13 ! sync d.db.2 to b
         14 db: syncing -> failed
+        14 ! quarantine db
         14 *: running -> rolling-back
         14 db: failed -> rollback-waiting
         14 db: rollback-waiting -> rollback-syncing
-        14 ! quarantine db
         14 ! sync d.db.3 to a
         15 db: rollback-syncing -> rollback-verifying
         15 db: rollback-verifying -> rolled-back
@@ -66,13 +66,13 @@ fn what_was_advanced_goes_back_in_reverse() {
         2 ! remember cache at b
         2 ! sync d.api.1 to b
         4 api: syncing -> failed
+        4 ! quarantine api
         4 *: running -> rolling-back
         4 db: healthy -> rollback-waiting
         4 cache: healthy -> kept
         4 api: failed -> rollback-waiting
         4 web: waiting -> skipped
         4 api: rollback-waiting -> rollback-syncing
-        4 ! quarantine api
         4 ! sync d.api.2 to a
         6 api: rollback-syncing -> rollback-verifying
         6 api: rollback-verifying -> rolled-back
@@ -138,10 +138,10 @@ fn a_rollback_goes_on_when_a_newer_commit_comes() {
         0 db: waiting -> syncing
         0 ! sync d.db.1 to b
         1 db: syncing -> failed
+        1 ! quarantine db
         1 *: running -> rolling-back
         1 db: failed -> rollback-waiting
         1 db: rollback-waiting -> rollback-syncing
-        1 ! quarantine db
         1 ! sync d.db.2 to a
         3 db: rollback-syncing -> rollback-verifying
         3 db: rollback-verifying -> rolled-back

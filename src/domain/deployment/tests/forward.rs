@@ -175,8 +175,8 @@ fn to_continue_blocks_only_what_depends_on_the_failed() {
         0 ! sync d.db.1 to b
         0 ! sync d.cache.1 to b
         1 db: syncing -> failed
-        1 api: waiting -> skipped
         1 ! quarantine db
+        1 api: waiting -> skipped
         2 cache: syncing -> verifying
         2 cache: verifying -> healthy
         2 web: waiting -> syncing

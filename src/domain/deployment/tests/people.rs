@@ -230,8 +230,8 @@ fn what_failed_is_tried_again_when_somebody_wants_it_and_what_was_blocked_with_i
         0 ! sync d.db.1 to b
         0 ! sync d.cache.1 to b
         1 db: syncing -> failed
-        1 api: waiting -> skipped
         1 ! quarantine db
+        1 api: waiting -> skipped
         3 db: failed -> waiting
         3 api: skipped -> waiting
         3 db: waiting -> syncing
@@ -259,8 +259,8 @@ fn what_failed_is_tried_again_when_somebody_wants_it_and_what_was_blocked_with_i
         0 ! sync d.db.1 to b
         0 ! sync d.cache.1 to b
         1 db: syncing -> failed
-        1 api: waiting -> skipped
         1 ! quarantine db
+        1 api: waiting -> skipped
         3 db: failed -> skipped
         3 api: skipped -> waiting
         3 api: waiting -> syncing
