@@ -1,4 +1,5 @@
 //! The world behind the [ports](crate::ports).
 
+pub mod argocd;
 pub mod git;
 pub mod simulated;

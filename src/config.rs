@@ -17,6 +17,8 @@ use crate::domain::deployment::{OnFailure, Policy};
 use crate::domain::event::KnownSource;
 use crate::domain::names::{CustomerId, Environment, SourceName};
 
+pub mod argo_cd;
+
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -130,6 +132,9 @@ pub struct Source {
     pub url: String,
     /// Its `owner/name` in pushes.
     pub repository: String,
+    /// Where Argo CD fetches it from, if not from `url`.
+    #[serde(default)]
+    pub argo_cd_url: Option<String>,
     /// Whether a `file://` URL is right. Default false.
     #[serde(default)]
     pub allow_file: bool,
@@ -319,6 +324,8 @@ pub struct Approval {
 pub enum Cluster {
     /// The embedded one, which behaves as Argo CD does.
     Simulated(Box<Script>),
+    /// A real one.
+    ArgoCd(Box<argo_cd::ArgoCd>),
 }
 
 impl Default for Cluster {
@@ -440,6 +447,9 @@ impl Config {
                 }
             }
         }
+        if let Cluster::ArgoCd(argo_cd) = &self.cluster {
+            argo_cd.rules()?;
+        }
         for (setting, value) in [
             ("sync-wave.health-check-timeout", self.sync_wave.health_check_timeout),
             ("sync-wave.refresh-pause", self.sync_wave.refresh_pause),
@@ -488,6 +498,10 @@ impl Config {
             degraded_grace: waves.degraded_grace,
             stabilisation: waves.stabilisation,
             refresh_pause: waves.refresh_pause,
+            automate: match &self.cluster {
+                Cluster::Simulated(_) => false,
+                Cluster::ArgoCd(argo_cd) => argo_cd.automated.enabled,
+            },
         }
     }
 }

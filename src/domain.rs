@@ -19,6 +19,7 @@ pub mod event;
 pub mod gate;
 pub mod graph;
 pub mod impact;
+pub mod manifest;
 pub mod names;
 pub mod nearest;
 pub mod plan;

@@ -13,23 +13,25 @@ use crate::domain::names::{AppName, RequestId, Revision, SourceName};
 /// The Applications of an Argo CD.
 #[async_trait]
 pub trait Cluster: Send + Sync {
-    /// Makes sure that these Applications exist as given, without starting a sync. Idempotent.
-    async fn ensure(&self, applications: &[ApplicationSpec]) -> Result<(), ClusterError>;
-
     /// Reads one Application; none where it does not exist.
     async fn application(&self, name: &AppName) -> Result<Option<Application>, ClusterError>;
 
-    /// Requests a sync of a commit.
+    /// Pins an Application to a commit and requests its sync, in one write. The Application is made where it does
+    /// not exist, and changed where it is not as given.
     ///
     /// Idempotent in `request`: an Application that carries it already is left alone. An Application with
     /// another operation pending or running is left alone too, and answers [`ClusterError::Busy`].
-    async fn sync(&self, request: &SyncRequest) -> Result<(), ClusterError>;
+    async fn sync(&self, application: &ApplicationSpec, request: &SyncRequest) -> Result<(), ClusterError>;
 
     /// Asks for a fresh comparison. Returns once it is asked for, not once it is done.
     async fn refresh(&self, name: &AppName) -> Result<(), ClusterError>;
 
     /// Stops the running operation if it is the given one; does nothing otherwise.
     async fn terminate(&self, name: &AppName, request: &RequestId) -> Result<(), ClusterError>;
+
+    /// Lets the cluster keep an Application at the commit that it is pinned to, from now on: automated sync, where
+    /// that is configured. Idempotent.
+    async fn automate(&self, name: &AppName) -> Result<(), ClusterError>;
 
     /// Names of Applications as they change. A receiver that lags must read the Applications again: what is
     /// sent says only that there is something to read.

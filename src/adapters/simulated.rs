@@ -102,17 +102,15 @@ impl Drop for Simulated {
 
 #[async_trait]
 impl Cluster for Simulated {
-    async fn ensure(&self, applications: &[ApplicationSpec]) -> Result<(), ClusterError> {
-        self.shared.command(|model, _| {
-            Ok(model.would_ensure(applications).then(|| Command::Ensure(applications.to_vec())))
-        })
-    }
-
     async fn application(&self, name: &AppName) -> Result<Option<Application>, ClusterError> {
         Ok(self.shared.lock().model.application(name, Timestamp::now()))
     }
 
-    async fn sync(&self, request: &SyncRequest) -> Result<(), ClusterError> {
+    async fn sync(&self, application: &ApplicationSpec, request: &SyncRequest) -> Result<(), ClusterError> {
+        let applications = std::slice::from_ref(application);
+        self.shared.command(|model, _| {
+            Ok(model.would_ensure(applications).then(|| Command::Ensure(applications.to_vec())))
+        })?;
         self.shared.command(|model, now| Ok(model.would_sync(request, now)?.then(|| Command::sync(request))))
     }
 
@@ -128,6 +126,11 @@ impl Cluster for Simulated {
             let stops = model.would_terminate(name, request, now)?;
             Ok(stops.then(|| Command::Terminate { app: name.clone(), request: request.clone() }))
         })
+    }
+
+    async fn automate(&self, _: &AppName) -> Result<(), ClusterError> {
+        // Nobody changes anything by hand here, so there is nothing to keep.
+        Ok(())
     }
 
     fn changes(&self) -> broadcast::Receiver<AppName> {
@@ -230,8 +233,7 @@ mod real_time {
     #[tokio::test]
     async fn changes_are_told_as_they_happen() {
         let cluster = Simulated::in_memory(fast());
-        cluster.ensure(&[spec("web")]).await.unwrap();
-        cluster.sync(&sync("web", "one", 'a')).await.unwrap();
+        cluster.sync(&spec("web"), &sync("web", "one", 'a')).await.unwrap();
         assert_eq!(healthy(&cluster).await.pinned, Some(revision('a')));
         assert_eq!(cluster.application(&app("c-db")).await.unwrap(), None);
     }
@@ -241,8 +243,7 @@ mod real_time {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cluster.jsonl");
         let cluster = Simulated::open(fast(), Some(&path)).unwrap();
-        cluster.ensure(&[spec("web")]).await.unwrap();
-        cluster.sync(&sync("web", "one", 'a')).await.unwrap();
+        cluster.sync(&spec("web"), &sync("web", "one", 'a')).await.unwrap();
         assert!(matches!(Simulated::open(fast(), Some(&path)), Err(JournalError::InUse)));
         let before = cluster.log();
         // As after `kill -9`: nothing is said goodbye to.
@@ -251,7 +252,7 @@ mod real_time {
 
         let cluster = Simulated::open(fast(), Some(&path)).unwrap();
         assert!(cluster.log().starts_with(&before));
-        cluster.sync(&sync("web", "one", 'a')).await.unwrap();
+        cluster.sync(&spec("web"), &sync("web", "one", 'a')).await.unwrap();
         let shown = healthy(&cluster).await;
         cluster.refresh(&app("c-web")).await.unwrap();
         release(cluster).await;

@@ -19,7 +19,7 @@ use super::{Common, Exit, Failure, OrderOption, output, parts, timeline};
 use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::script::{At, Exception, Fail, How, Script, Speed};
 use crate::app::App;
-use crate::config::{Cluster, Config, Source, SyncWave, Target};
+use crate::config::{Config, Source, SyncWave, Target};
 use crate::domain::catalog::Order;
 use crate::domain::names::{DeploymentId, EventId, ServiceName};
 use crate::store::{EventState, Outcome};
@@ -75,8 +75,9 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
         let message = format!("--fail {service}: the examples have no such service");
         return Err(Failure::new(Exit::NotFound, message));
     }
+    let script = script(options)?;
     let config = config(options, data.clone(), &repository)?;
-    let (app, cluster, lease) = parts::app(config).await?;
+    let (app, cluster, lease) = parts::demo(config, script).await?;
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
@@ -167,15 +168,21 @@ async fn settled(app: &App, event: &EventId) -> Result<Vec<DeploymentId>, Failur
     }
 }
 
-fn config(options: &Options, data_dir: PathBuf, repository: &Repository) -> Result<Config, Failure> {
-    let input = |error: &dyn std::fmt::Display| Failure::new(Exit::InvalidInput, error);
-    let speed = Speed::try_from(options.speed).map_err(|error| input(&format!("--speed: {error}")))?;
+/// How the cluster behaves.
+fn script(options: &Options) -> Result<Script, Failure> {
+    let speed = Speed::try_from(options.speed)
+        .map_err(|error| Failure::new(Exit::InvalidInput, format!("--speed: {error}")))?;
     let mut script = Script { seed: options.seed, speed, ..Script::default() };
     if let Some(service) = &options.fail {
         let fail = Fail { at: At::LaterRevisions, ..Fail::always(How::Degraded) };
         let exception = Exception { fail: Some(Some(fail)), ..Exception::default() };
         script.services.insert(service.to_string(), exception);
     }
+    Ok(script)
+}
+
+fn config(options: &Options, data_dir: PathBuf, repository: &Repository) -> Result<Config, Failure> {
+    let input = |error: &dyn std::fmt::Display| Failure::new(Exit::InvalidInput, error);
     let defaults = SyncWave::default();
     // Time runs faster here, and so do our own pauses: the proportions are those of a real cluster.
     let scaled = |duration: SignedDuration| {
@@ -200,6 +207,7 @@ fn config(options: &Options, data_dir: PathBuf, repository: &Repository) -> Resu
     let source = Source {
         name: SOURCE.parse().map_err(|error| input(&error))?,
         url: repository.url(),
+        argo_cd_url: None,
         repository: REPOSITORY.into(),
         allow_file: true,
         username: None,
@@ -208,11 +216,5 @@ fn config(options: &Options, data_dir: PathBuf, repository: &Repository) -> Resu
         known_hosts: None,
         targets: vec![target],
     };
-    Ok(Config {
-        data_dir,
-        sources: vec![source],
-        sync_wave,
-        cluster: Cluster::Simulated(Box::new(script)),
-        ..Config::default()
-    })
+    Ok(Config { data_dir, sources: vec![source], sync_wave, ..Config::default() })
 }

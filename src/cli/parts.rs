@@ -9,10 +9,13 @@ use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 
 use super::{Command, Common, Exit, Failure, output};
+use crate::adapters::argocd::{self, ArgoCd};
 use crate::adapters::git::{Git, GitSettings, Repository};
 use crate::adapters::simulated::Simulated;
+use crate::adapters::simulated::script::Script;
 use crate::app::App;
-use crate::config::{Cluster, Config};
+use crate::config::argo_cd::ArgoCd as ArgoCdSettings;
+use crate::config::{Cluster, Config, Source};
 use crate::store::{Settings, Store, WorkerLease};
 
 /// The configuration of this run.
@@ -54,16 +57,39 @@ fn database(config: &Config) -> PathBuf {
     config.data_dir.join("orchestrator.db")
 }
 
-/// All parts, and the right to work with them. The second is the simulated cluster, for those who want to look
-/// into it.
+/// All parts, and the right to work with them.
 ///
-/// Who works is settled before the cluster's file is touched, so that whoever finds the place taken is told by
-/// whom.
-pub(super) async fn app(config: Config) -> Result<(App, Arc<Simulated>, WorkerLease), Failure> {
+/// Who works is settled before the cluster is touched, so that whoever finds the place taken is told by whom.
+pub(super) async fn app(config: Config) -> Result<(App, WorkerLease), Failure> {
+    let (store, lease) = place(&config).await?;
+    let cluster: Arc<dyn crate::ports::Cluster> = match &config.cluster {
+        Cluster::Simulated(script) => Arc::new(simulated(script, &config)?),
+        Cluster::ArgoCd(settings) => Arc::new(argo_cd(settings, &config).await?),
+    };
+    Ok((wire(store, cluster, config)?, lease))
+}
+
+/// The same on a simulated cluster, for those who want to look into it.
+pub(super) async fn demo(
+    config: Config,
+    script: Script,
+) -> Result<(App, Arc<Simulated>, WorkerLease), Failure> {
+    let (store, lease) = place(&config).await?;
+    let cluster = Arc::new(simulated(&script, &config)?);
+    let app = wire(store, Arc::clone(&cluster) as Arc<dyn crate::ports::Cluster>, config)?;
+    Ok((app, cluster, lease))
+}
+
+/// The data folder, its database, and the right to work on it.
+async fn place(config: &Config) -> Result<(Store, WorkerLease), Failure> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot make the folder {}", config.data_dir.display()))?;
-    let store = store(&config).await?;
+    let store = store(config).await?;
     let lease = store.acquire_worker(holder(), Timestamp::now()).await?;
+    Ok((store, lease))
+}
+
+fn wire(store: Store, cluster: Arc<dyn crate::ports::Cluster>, config: Config) -> Result<App, Failure> {
     let repositories = config.sources.iter().map(|source| Repository {
         name: source.name.clone(),
         url: source.url.clone(),
@@ -77,18 +103,32 @@ pub(super) async fn app(config: Config) -> Result<(App, Arc<Simulated>, WorkerLe
     settings.timeout = Duration::try_from(config.git.timeout).unwrap_or(settings.timeout);
     settings.max_output_bytes = config.git.max_output.as_u64();
     let git = Git::new(settings, repositories).map_err(|error| Failure::new(Exit::InvalidInput, error))?;
-    let Cluster::Simulated(script) = &config.cluster;
+    Ok(App { store, cluster, values: Arc::new(git), config: Arc::new(config) })
+}
+
+fn simulated(script: &Script, config: &Config) -> Result<Simulated, Failure> {
     let file = config.data_dir.join("simulated-cluster.jsonl");
-    let cluster = Simulated::open(script.as_ref().clone(), Some(&file))
-        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
-    let cluster = Arc::new(cluster);
-    let app = App {
-        store,
-        cluster: Arc::clone(&cluster) as Arc<dyn crate::ports::Cluster>,
-        values: Arc::new(git),
-        config: Arc::new(config),
+    Simulated::open(script.clone(), Some(&file)).map_err(|error| Failure::new(Exit::Unavailable, error))
+}
+
+async fn argo_cd(settings: &ArgoCdSettings, config: &Config) -> Result<ArgoCd, Failure> {
+    let input = |(setting, reason): (String, String)| {
+        Failure::new(Exit::InvalidInput, format!("{setting}: {reason}"))
     };
-    Ok((app, cluster, lease))
+    let url = |source: &Source| source.argo_cd_url.clone().unwrap_or_else(|| source.url.clone());
+    let settings = argocd::Settings {
+        kubeconfig: settings.kubeconfig.clone(),
+        context: settings.context.clone(),
+        rules: settings.rules().map_err(input)?,
+        provision: settings.provision.enabled,
+        prune: settings.prune,
+        automated: settings.automated.enabled.then_some(argocd::Upkeep {
+            prune: settings.automated.prune,
+            self_heal: settings.automated.self_heal,
+        }),
+        repositories: config.sources.iter().map(|source| (source.name.clone(), url(source))).collect(),
+    };
+    ArgoCd::connect(settings).await.map_err(|error| Failure::new(Exit::InvalidInput, error))
 }
 
 /// Who works here, for the one that finds the worker's place taken.

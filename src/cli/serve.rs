@@ -29,7 +29,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     if config.sources.is_empty() {
         tracing::warn!("no `sources` are configured: no push deploys anything");
     }
-    let (app, _cluster, lease) = parts::app(config).await?;
+    let (app, lease) = parts::app(config).await?;
     let listen = app.config.grpc.listen;
     let listener = TcpListener::bind(listen)
         .await

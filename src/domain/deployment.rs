@@ -98,6 +98,9 @@ pub struct Policy {
     pub stabilisation: SignedDuration,
     /// From the end of an operation until a fresh comparison is asked for (Argo CD's clock has whole seconds).
     pub refresh_pause: SignedDuration,
+    /// Whether the cluster keeps a service at its commit once it has its verdict.
+    #[serde(default)]
+    pub automate: bool,
 }
 
 /// What a failed service means for the rest of the deployment.
@@ -228,6 +231,13 @@ pub enum Effect {
         /// Which operation.
         request: RequestId,
     },
+    /// Let the cluster keep it at its commit, now that it has its verdict.
+    Automate {
+        /// Which change of the plan.
+        change: u32,
+        /// Its Application.
+        app: AppName,
+    },
     /// Remember that a service runs healthily: its baseline from now on. Done in the same transaction.
     Remember {
         /// The service's name, or `base`.
@@ -252,7 +262,7 @@ impl Effect {
     /// Whether it reaches out to the cluster; the others are part of the transaction that saves them.
     pub fn is_outward(&self) -> bool {
         match self {
-            Self::Sync { .. } | Self::Refresh { .. } | Self::Terminate { .. } => true,
+            Self::Sync { .. } | Self::Refresh { .. } | Self::Terminate { .. } | Self::Automate { .. } => true,
             Self::Remember { .. } | Self::Quarantine { .. } => false,
         }
     }
@@ -366,7 +376,10 @@ impl Deployment {
                 !self.progress.state.is_aborting() && self.outstanding(*change) == Some(request)
             }
             // Stopping what was given up stays right, and so does remembering.
-            Effect::Terminate { .. } | Effect::Remember { .. } | Effect::Quarantine { .. } => true,
+            Effect::Terminate { .. }
+            | Effect::Automate { .. }
+            | Effect::Remember { .. }
+            | Effect::Quarantine { .. } => true,
             Effect::Refresh { .. } => !self.progress.state.is_finished(),
         }
     }

@@ -79,7 +79,10 @@ impl Step {
         let mut inward = Vec::new();
         for effect in save.effects {
             match effect {
-                Effect::Sync { .. } | Effect::Refresh { .. } | Effect::Terminate { .. } => {
+                Effect::Sync { .. }
+                | Effect::Refresh { .. }
+                | Effect::Terminate { .. }
+                | Effect::Automate { .. } => {
                     let id = outbox::id(progress.version, outward.len());
                     outward.push((id, to_json(effect)?));
                 }

@@ -163,6 +163,7 @@ fn deployment(name: &str) -> Deployment {
                 health_timeout: second,
                 degraded_grace: second,
                 stabilisation: second,
+                automate: false,
                 refresh_pause: second,
             },
         },

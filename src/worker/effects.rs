@@ -1,6 +1,5 @@
 //! Performing what was decided: each effect until the cluster has taken it, or it is not wanted any more.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -21,7 +20,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// What waits to be performed for one deployment.
 pub(super) struct Effects {
     waiting: Vec<Waiting>,
-    ensured: HashSet<AppName>,
     timeout: Duration,
     epoch: u64,
 }
@@ -50,7 +48,7 @@ enum Outcome {
 
 impl Effects {
     pub(super) fn new(pending: Vec<(i64, Effect)>, timeout: Duration, epoch: u64) -> Self {
-        let mut effects = Self { waiting: Vec::new(), ensured: HashSet::new(), timeout, epoch };
+        let mut effects = Self { waiting: Vec::new(), timeout, epoch };
         effects.add(pending);
         effects
     }
@@ -88,10 +86,9 @@ impl Effects {
         let (wanted, unwanted): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|waiting| deployment.wants(&waiting.effect));
         performed.settled.extend(unwanted.into_iter().map(|waiting| waiting.id));
-        let (ensured, epoch, timeout) = (&self.ensured, self.epoch, self.timeout);
+        let (epoch, timeout) = (self.epoch, self.timeout);
         let work = wanted.into_iter().map(|waiting| async move {
-            let known = app_of(&waiting.effect).is_some_and(|app| ensured.contains(app));
-            let work = perform(cluster, &deployment.brief, &waiting.effect, known, epoch);
+            let work = perform(cluster, &deployment.brief, &waiting.effect, epoch);
             let outcome = match tokio::time::timeout(timeout, work).await {
                 Ok(outcome) => outcome,
                 // Whether it was taken is unknown; doing it again is safe.
@@ -102,12 +99,10 @@ impl Effects {
         let outcomes: Vec<_> = futures_util::stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
         for (mut waiting, outcome) in outcomes {
             match outcome {
-                Outcome::Done => {
-                    self.ensured.extend(app_of(&waiting.effect).cloned());
-                    performed.settled.push(waiting.id);
-                }
+                Outcome::Done => performed.settled.push(waiting.id),
                 Outcome::Refused(reason) => {
                     performed.settled.push(waiting.id);
+                    tracing::warn!(deployment = %deployment.id(), reason, "the cluster refuses");
                     if let Effect::Sync { change, request, .. } = waiting.effect {
                         performed.inputs.push(Input::Refused { change, request, reason });
                     }
@@ -128,13 +123,7 @@ impl Effects {
     }
 }
 
-async fn perform(
-    cluster: &dyn Cluster,
-    brief: &Brief,
-    effect: &Effect,
-    ensured: bool,
-    epoch: u64,
-) -> Outcome {
+async fn perform(cluster: &dyn Cluster, brief: &Brief, effect: &Effect, epoch: u64) -> Outcome {
     let result = match effect {
         Effect::Sync { change, app, request, revision, reason } => {
             let sync = SyncRequest {
@@ -144,18 +133,14 @@ async fn perform(
                 reason: reason.clone(),
                 epoch,
             };
-            let spec = (!ensured).then(|| spec(brief, *change as usize)).flatten();
-            let there = match spec {
-                Some(spec) => cluster.ensure(&[spec]).await,
-                None => Ok(()),
-            };
-            match there {
-                Ok(()) => cluster.sync(&sync).await,
-                Err(error) => Err(error),
+            match spec(brief, *change as usize) {
+                Some(application) => cluster.sync(&application, &sync).await,
+                None => Err(ClusterError::Missing(app.clone())),
             }
         }
         Effect::Refresh { app, .. } => cluster.refresh(app).await,
         Effect::Terminate { app, request, .. } => cluster.terminate(app, request).await,
+        Effect::Automate { app, .. } => cluster.automate(app).await,
         Effect::Remember { .. } | Effect::Quarantine { .. } => Ok(()),
     };
     match result {
@@ -169,7 +154,10 @@ async fn perform(
 
 fn app_of(effect: &Effect) -> Option<&AppName> {
     match effect {
-        Effect::Sync { app, .. } | Effect::Refresh { app, .. } | Effect::Terminate { app, .. } => Some(app),
+        Effect::Sync { app, .. }
+        | Effect::Refresh { app, .. }
+        | Effect::Terminate { app, .. }
+        | Effect::Automate { app, .. } => Some(app),
         Effect::Remember { .. } | Effect::Quarantine { .. } => None,
     }
 }

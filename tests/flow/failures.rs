@@ -237,17 +237,13 @@ struct Poisoned(Arc<Simulated>);
 
 #[async_trait::async_trait]
 impl Cluster for Poisoned {
-    async fn ensure(&self, applications: &[ApplicationSpec]) -> Result<(), ClusterError> {
-        self.0.ensure(applications).await
-    }
-
     async fn application(&self, name: &AppName) -> Result<Option<Application>, ClusterError> {
         assert!(!name.as_str().starts_with(B), "poison: this is what the test is about");
         self.0.application(name).await
     }
 
-    async fn sync(&self, request: &SyncRequest) -> Result<(), ClusterError> {
-        self.0.sync(request).await
+    async fn sync(&self, application: &ApplicationSpec, request: &SyncRequest) -> Result<(), ClusterError> {
+        self.0.sync(application, request).await
     }
 
     async fn refresh(&self, name: &AppName) -> Result<(), ClusterError> {
@@ -256,6 +252,10 @@ impl Cluster for Poisoned {
 
     async fn terminate(&self, name: &AppName, request: &RequestId) -> Result<(), ClusterError> {
         self.0.terminate(name, request).await
+    }
+
+    async fn automate(&self, name: &AppName) -> Result<(), ClusterError> {
+        self.0.automate(name).await
     }
 
     fn changes(&self) -> broadcast::Receiver<AppName> {

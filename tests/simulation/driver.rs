@@ -534,7 +534,7 @@ impl<'a> Driver<'a> {
             }
             Effect::Refresh { app, .. } => self.model.refresh(app, self.now),
             Effect::Terminate { app, request, .. } => self.model.terminate(app, request, self.now),
-            Effect::Remember { .. } | Effect::Quarantine { .. } => Ok(()),
+            Effect::Automate { .. } | Effect::Remember { .. } | Effect::Quarantine { .. } => Ok(()),
         }
     }
 
@@ -682,7 +682,7 @@ fn app_of(effect: &Effect) -> Option<usize> {
         Effect::Sync { change, .. } | Effect::Refresh { change, .. } | Effect::Terminate { change, .. } => {
             Some(*change as usize)
         }
-        Effect::Remember { .. } | Effect::Quarantine { .. } => None,
+        Effect::Automate { .. } | Effect::Remember { .. } | Effect::Quarantine { .. } => None,
     }
 }
 
@@ -691,6 +691,7 @@ fn line(effect: &Effect) -> String {
         Effect::Sync { request, revision, .. } => format!("sync {request} to {}", revision.short()),
         Effect::Refresh { app, .. } => format!("refresh {app}"),
         Effect::Terminate { request, .. } => format!("terminate {request}"),
+        Effect::Automate { app, .. } => format!("automate {app}"),
         Effect::Remember { service, .. } => format!("remember {service}"),
         Effect::Quarantine { service, .. } => format!("quarantine {service}"),
     }

@@ -232,6 +232,7 @@ fn gate_what_is_waited_for(changes: &mut [Change], order: Order) {
 fn policy(rng: &mut Rng) -> Policy {
     let seconds = |rng: &mut Rng, choices: &[u64]| millis(choices[rng.usize(0..choices.len())] * 1_000);
     Policy {
+        automate: rng.u32(0..4) == 0,
         on_failure: match rng.u32(0..10) {
             0..=4 => OnFailure::Rollback,
             5..=6 => OnFailure::Stop,

@@ -165,6 +165,7 @@ fn config(data_dir: PathBuf, url: String) -> Config {
         name: SOURCE.parse().unwrap(),
         url,
         repository: REPOSITORY.into(),
+        argo_cd_url: None,
         allow_file: true,
         username: None,
         token: None,

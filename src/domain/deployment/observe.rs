@@ -411,6 +411,9 @@ impl Stepper<'_> {
             }
         }
         self.emit(Effect::Remember { service: service.clone(), baseline, keep });
+        if self.brief.policy.automate {
+            self.emit(Effect::Automate { change: change as u32, app: planned.app.clone() });
+        }
         if self.brief.plan.purpose == Purpose::Rollback {
             // What a person took back must not return with the next push that happens to pass by.
             let fingerprint = planned.rendering.fingerprint().to_string();

@@ -38,6 +38,7 @@ fn policy() -> Policy {
         health_timeout: SignedDuration::from_secs(100),
         degraded_grace: SignedDuration::from_secs(30),
         stabilisation: SignedDuration::ZERO,
+        automate: false,
         refresh_pause: SignedDuration::from_secs(1),
     }
 }
@@ -160,6 +161,7 @@ impl Play {
                 }
                 Effect::Refresh { app, .. } => format!("refresh {}", &app.as_str()[2..]),
                 Effect::Terminate { request, .. } => format!("terminate {request}"),
+                Effect::Automate { app, .. } => format!("automate {app}"),
                 Effect::Remember { service, baseline, .. } => {
                     format!("remember {service} at {}", &baseline.revision.short()[..1])
                 }

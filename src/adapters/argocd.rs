@@ -1,0 +1,274 @@
+//! The real Argo CD, driven by its custom resources.
+//!
+//! [`facts`] says what an Application tells, [`write`] what is written to it and when it must not be; both are pure.
+//! [`watch`] keeps what Argo CD shows up to date, [`provision`] makes the place that a customer is deployed to.
+//! Here they meet the Kubernetes API.
+//!
+//! Kubernetes' own permissions are all that guards this way: what Argo CD's API server would check (sync windows,
+//! automated sync, who may sync) is either seen in the Application's status or decided here.
+
+mod facts;
+mod provision;
+mod resource;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client};
+use serde_json::Value;
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+
+use self::provision::Provision;
+use self::resource::{Application, Automated};
+use self::watch::Seen;
+use self::write::{MANAGER, Write};
+use crate::domain::application::{self, ApplicationSpec};
+use crate::domain::manifest::{self, Rules, Tenant};
+use crate::domain::names::{AppName, RequestId, SourceName};
+use crate::ports::{Cluster, ClusterError, SyncRequest};
+
+/// How often a write is tried that somebody else's came before.
+const CONFLICTS: usize = 5;
+
+/// How Argo CD is driven.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which file and which context of it; none for `KUBECONFIG`, the user's own, or the pod's.
+    pub kubeconfig: Option<std::path::PathBuf>,
+    /// The context; none for the current one.
+    pub context: Option<String>,
+    /// What objects are made like.
+    pub rules: Rules,
+    /// Whether projects and namespaces are made here, or by somebody else.
+    pub provision: bool,
+    /// Whether a sync removes what is not in the commit any more.
+    pub prune: bool,
+    /// What keeps a service at its commit after its verdict; none for nothing.
+    pub automated: Option<Upkeep>,
+    /// Where each source's repository is, as Argo CD fetches it.
+    pub repositories: BTreeMap<SourceName, String>,
+}
+
+/// `spec.syncPolicy.automated` of what has had its verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upkeep {
+    /// Whether what is not in the commit is removed.
+    pub prune: bool,
+    /// Whether what was changed by hand is changed back.
+    pub self_heal: bool,
+}
+
+/// The real Argo CD.
+pub struct ArgoCd {
+    applications: Api<Application>,
+    seen: Arc<Seen>,
+    provision: Option<Provision>,
+    settings: Settings,
+    following: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for ArgoCd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ArgoCd").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl ArgoCd {
+    /// Connects, and begins to watch. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When there is no usable configuration of a cluster. That the cluster does not answer is no error: it is
+    /// waited for.
+    pub async fn connect(settings: Settings) -> Result<Self, ClusterError> {
+        let client = client(&settings).await?;
+        let namespace = settings.rules.argo_cd.as_str();
+        let applications = Api::namespaced(client.clone(), namespace);
+        let seen = Arc::new(Seen::new());
+        let following = tokio::spawn(watch::follow(Arc::clone(&seen), applications.clone()));
+        let provision = settings.provision.then(|| Provision::new(client, settings.rules.clone()));
+        Ok(Self { applications, seen, provision, settings, following })
+    }
+
+    /// The Application as it is now: what the watch has seen, or what the server says.
+    async fn read(&self, name: &AppName) -> Result<Option<Arc<Application>>, ClusterError> {
+        if self.seen.is_complete() {
+            return Ok(self.seen.get(name));
+        }
+        self.ask(name).await
+    }
+
+    /// The Application as the server has it.
+    async fn ask(&self, name: &AppName) -> Result<Option<Arc<Application>>, ClusterError> {
+        match self.applications.get_opt(name.as_str()).await.map_err(|error| failure(name, error))? {
+            Some(app) => {
+                self.seen.put(app);
+                Ok(self.seen.get(name))
+            }
+            None => {
+                self.seen.remove(name);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes what is decided on the Application as it was last seen; where somebody else's write came before, it
+    /// is decided again on what there is now.
+    async fn write(
+        &self,
+        name: &AppName,
+        decide: impl Fn(Option<&Application>) -> Result<Write, ClusterError>,
+    ) -> Result<(), ClusterError> {
+        let mut live = self.read(name).await?;
+        for _ in 0..CONFLICTS {
+            let patch = match decide(live.as_deref())? {
+                Write::Nothing => return Ok(()),
+                Write::Create(made) => {
+                    match self.create(&made).await {
+                        Ok(()) => return Ok(()),
+                        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+                        Err(error) => return Err(failure(name, error)),
+                    }
+                    live = self.ask(name).await?;
+                    continue;
+                }
+                Write::Patch(patch) => patch,
+            };
+            let parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+            match self.applications.patch(name.as_str(), &parameters, &Patch::Merge(&patch)).await {
+                Ok(written) => {
+                    self.seen.put(written);
+                    return Ok(());
+                }
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                Err(error) => return Err(failure(name, error)),
+            }
+            live = self.ask(name).await?;
+        }
+        Err(ClusterError::Unavailable(format!("{name} changes too fast to be written to")))
+    }
+
+    async fn create(&self, made: &Value) -> Result<(), kube::Error> {
+        let app: kube::core::DynamicObject =
+            serde_json::from_value(made.clone()).map_err(kube::Error::SerdeError)?;
+        let parameters = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+        let created: Application = self
+            .applications
+            .clone()
+            .into_client()
+            .request(
+                kube::core::Request::new(self.applications.resource_url())
+                    .create(&parameters, serde_json::to_vec(&app).map_err(kube::Error::SerdeError)?)
+                    .map_err(kube::Error::BuildRequest)?,
+            )
+            .await?;
+        self.seen.put(created);
+        Ok(())
+    }
+
+    fn repository(&self, source: &SourceName) -> Result<&str, ClusterError> {
+        let found = self.settings.repositories.get(source).map(String::as_str);
+        found.ok_or_else(|| ClusterError::Refused(format!("{source} is not a configured source")))
+    }
+}
+
+impl Drop for ArgoCd {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+#[async_trait]
+impl Cluster for ArgoCd {
+    async fn application(&self, name: &AppName) -> Result<Option<application::Application>, ClusterError> {
+        let live = self.read(name).await?;
+        Ok(live.map(|live| facts::facts(name, &live)))
+    }
+
+    async fn sync(&self, application: &ApplicationSpec, request: &SyncRequest) -> Result<(), ClusterError> {
+        let repository = self.repository(&application.source)?;
+        if let Some(provision) = &self.provision {
+            let tenant = Tenant {
+                customer: application.customer.clone(),
+                environment: application.environment.clone(),
+                namespace: application.namespace.clone(),
+                repository: repository.to_owned(),
+            };
+            provision.ensure(&tenant).await?;
+        }
+        let manifest = manifest::application(application, repository, None, &self.settings.rules);
+        let prune = self.settings.prune;
+        self.write(&request.app, |live| match live {
+            Some(live) => write::sync(live, &manifest, request, prune),
+            None => Ok(Write::Create(write::create(&manifest, request, prune))),
+        })
+        .await
+    }
+
+    async fn refresh(&self, name: &AppName) -> Result<(), ClusterError> {
+        let patch = write::refresh(Timestamp::now());
+        self.write(name, |live| match live {
+            Some(_) => Ok(Write::Patch(patch.clone())),
+            None => Err(ClusterError::Missing(name.clone())),
+        })
+        .await
+    }
+
+    async fn terminate(&self, name: &AppName, request: &RequestId) -> Result<(), ClusterError> {
+        self.write(name, |live| match live {
+            Some(live) => Ok(write::terminate(live, request)),
+            None => Err(ClusterError::Missing(name.clone())),
+        })
+        .await
+    }
+
+    async fn automate(&self, name: &AppName) -> Result<(), ClusterError> {
+        let Some(upkeep) = self.settings.automated else { return Ok(()) };
+        let automated = Automated { enabled: Some(true), prune: upkeep.prune, self_heal: upkeep.self_heal };
+        self.write(name, |live| match live {
+            Some(live) => Ok(write::automate(live, automated)),
+            None => Err(ClusterError::Missing(name.clone())),
+        })
+        .await
+    }
+
+    fn changes(&self) -> broadcast::Receiver<AppName> {
+        self.seen.changes()
+    }
+}
+
+async fn client(settings: &Settings) -> Result<Client, ClusterError> {
+    let refused =
+        |error: &dyn std::fmt::Display| ClusterError::Refused(format!("no cluster is configured: {error}"));
+    let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
+    let mut config = match (&settings.kubeconfig, &settings.context) {
+        (Some(file), _) => {
+            let read = Kubeconfig::read_from(file).map_err(|error| refused(&error))?;
+            kube::Config::from_custom_kubeconfig(read, &options).await.map_err(|error| refused(&error))?
+        }
+        (None, Some(_)) => kube::Config::from_kubeconfig(&options).await.map_err(|error| refused(&error))?,
+        (None, None) => kube::Config::infer().await.map_err(|error| refused(&error))?,
+    };
+    config.connect_timeout = Some(Duration::from_secs(5));
+    Client::try_from(config).map_err(|error| refused(&error))
+}
+
+/// The one place where an answer of the Kubernetes API becomes ours.
+fn failure(name: &AppName, error: kube::Error) -> ClusterError {
+    let kube::Error::Api(status) = error else { return ClusterError::Unavailable(error.to_string()) };
+    match status.code {
+        404 => ClusterError::Missing(name.clone()),
+        // What it says is wrong with the request will be wrong next time too.
+        400 | 403 | 422 => ClusterError::Refused(format!("{name}: {}", status.message)),
+        _ => ClusterError::Unavailable(format!("{name}: {}", status.message)),
+    }
+}

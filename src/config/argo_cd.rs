@@ -1,0 +1,145 @@
+//! How a real Argo CD is driven.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::manifest::Rules;
+use crate::domain::names::Namespace;
+
+/// How a real Argo CD is driven.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ArgoCd {
+    /// The kubeconfig file; without one `KUBECONFIG`, the user's own, or the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of it; without one the current.
+    pub context: Option<String>,
+    /// The namespace of the Applications. Default `argocd`.
+    pub namespace: String,
+    /// The cluster that is deployed to, by the address that Argo CD knows it by. Default
+    /// `https://kubernetes.default.svc`, the one that Argo CD runs in.
+    pub destination: String,
+    /// Further values files for every chart, relative to its folder; its own `values.yaml` comes first.
+    pub value_files: Vec<String>,
+    /// `syncOptions` of every Application that is made here.
+    pub sync_options: Vec<String>,
+    /// Whether a sync removes objects that are not in the commit any more. Default true; charts mark what must stay
+    /// with `Prune=false`.
+    pub prune: bool,
+    /// What keeps a service at its commit once it has had a healthy verdict.
+    pub automated: Automated,
+    /// What is made for each customer beside its Applications.
+    pub provision: Provision,
+}
+
+impl Default for ArgoCd {
+    fn default() -> Self {
+        Self {
+            kubeconfig: None,
+            context: None,
+            namespace: "argocd".into(),
+            destination: "https://kubernetes.default.svc".into(),
+            value_files: Vec::new(),
+            sync_options: Vec::new(),
+            prune: true,
+            automated: Automated::default(),
+            provision: Provision::default(),
+        }
+    }
+}
+
+/// Argo CD's automated sync of a service that has had its verdict. It stays pinned to its commit, so a push moves
+/// nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Automated {
+    /// Whether it is switched on. Default true.
+    pub enabled: bool,
+    /// Whether it removes objects that are not in the commit. Default false.
+    pub prune: bool,
+    /// Whether what was changed by hand is changed back. Default true.
+    pub self_heal: bool,
+}
+
+impl Default for Automated {
+    fn default() -> Self {
+        Self { enabled: true, prune: false, self_heal: true }
+    }
+}
+
+/// What is made for each customer beside its Applications.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Provision {
+    /// Whether the project and the namespace are made here. Default true; otherwise they must be there.
+    pub enabled: bool,
+    /// Kinds that a customer may deploy, as `group/Kind` or `Kind`. Default: those of the base chart.
+    pub allowed_kinds: Vec<String>,
+    /// `spec.hard` of a ResourceQuota of the namespace; none by default.
+    pub quota: Option<Value>,
+    /// `spec.limits` of a LimitRange of the namespace; none by default.
+    pub limits: Option<Value>,
+    /// Whether a NetworkPolicy keeps other customers' pods out. Default true.
+    pub isolate: bool,
+}
+
+impl Default for Provision {
+    fn default() -> Self {
+        let kinds = [
+            "ConfigMap",
+            "Service",
+            "PersistentVolumeClaim",
+            "ServiceAccount",
+            "apps/Deployment",
+            "argoproj.io/Rollout",
+            "argoproj.io/AnalysisTemplate",
+        ];
+        Self {
+            enabled: true,
+            allowed_kinds: kinds.map(str::to_owned).to_vec(),
+            quota: None,
+            limits: None,
+            isolate: true,
+        }
+    }
+}
+
+impl ArgoCd {
+    /// What objects are made like.
+    ///
+    /// # Errors
+    /// The setting that makes no sense, and why.
+    pub fn rules(&self) -> Result<Rules, (String, String)> {
+        let argo_cd: Namespace =
+            self.namespace.parse().map_err(|error: crate::domain::names::NameError| {
+                ("cluster.argo-cd.namespace".to_owned(), error.to_string())
+            })?;
+        for (setting, value) in [("quota", &self.provision.quota), ("limits", &self.provision.limits)] {
+            let fits = match (setting, value) {
+                (_, None) => true,
+                ("quota", Some(value)) => value.is_object(),
+                (_, Some(value)) => value.is_array(),
+            };
+            if !fits {
+                let wanted = if setting == "quota" { "a map of resources" } else { "a list of limits" };
+                return Err((format!("cluster.argo-cd.provision.{setting}"), format!("is not {wanted}")));
+            }
+        }
+        let kind = |text: &String| match text.rsplit_once('/') {
+            Some((group, kind)) => (group.to_owned(), kind.to_owned()),
+            None => (String::new(), text.clone()),
+        };
+        Ok(Rules {
+            argo_cd,
+            server: self.destination.clone(),
+            value_files: self.value_files.clone(),
+            sync_options: self.sync_options.clone(),
+            allowed_kinds: self.provision.allowed_kinds.iter().map(kind).collect(),
+            quota: self.provision.quota.clone(),
+            limits: self.provision.limits.clone(),
+            isolate: self.provision.isolate,
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! The scenarios, by name.
+
+mod gate;
+mod order;
+mod rollback;
+mod tenants;
+mod trouble;
+
+use crate::world::World;
+
+/// One scenario.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// Whether it belongs to the set that every change has to pass.
+    pub(crate) smoke: bool,
+    pub(crate) run: fn(&mut World) -> anyhow::Result<()>,
+}
+
+/// All of them.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "55-microservices-deployment",
+        about: "55 services from nothing, wave by wave; then one image touches one service",
+        smoke: true,
+        run: order::whole_customer,
+    },
+    Scenario {
+        name: "dependency-resolution",
+        about: "55 services from nothing, each as soon as its own dependencies are healthy",
+        smoke: false,
+        run: order::by_dependencies,
+    },
+    Scenario {
+        name: "sync-wave-orchestration",
+        about: "a wave waits for the slowest pod of the wave before it",
+        smoke: true,
+        run: order::slow_wave,
+    },
+    Scenario {
+        name: "health-check-workflows",
+        about: "old pods that still serve, slow readiness and flapping do not fool the gate",
+        smoke: true,
+        run: gate::not_fooled,
+    },
+    Scenario {
+        name: "rollback-scenarios",
+        about: "a failing service takes back all that was advanced, in reverse, and stays back",
+        smoke: true,
+        run: rollback::in_reverse,
+    },
+    Scenario {
+        name: "multi-tenant-deployments",
+        about: "ten customers of ten services at once, one of them failing",
+        smoke: false,
+        run: tenants::ten_at_once,
+    },
+    Scenario {
+        name: "somebody-else",
+        about: "somebody syncs, deletes an Application, or closes a sync window in between",
+        smoke: true,
+        run: trouble::somebody_else,
+    },
+    Scenario {
+        name: "argo-cd-away",
+        about: "Argo CD's controller is killed for 60 s in mid-wave",
+        smoke: false,
+        run: trouble::controller_away,
+    },
+    Scenario {
+        name: "api-server-away",
+        about: "the API server is stopped for 60 s in mid-wave",
+        smoke: false,
+        run: trouble::api_server_away,
+    },
+    Scenario {
+        name: "killed-again-and-again",
+        about: "kill -9 of the server twenty times during one deployment: no sync is repeated",
+        smoke: false,
+        run: trouble::killed,
+    },
+];
