@@ -7,6 +7,7 @@ use console::{Style, Term};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::watch;
 
+use super::output::stream::Stream;
 use super::output::{self, plain};
 use super::{Exit, Failure};
 use crate::domain::deployment::{Deployment, JournalEntry, ServiceState, State};
@@ -123,8 +124,11 @@ impl View {
             failed: false,
         };
         if let Some(stage) = &stage.bars {
-            let style =
-                ProgressStyle::with_template("{prefix:22} {bar:30.green/dim} {pos:>3}/{len:<3} {msg}");
+            let style = ProgressStyle::with_template(if Stream::Err.width() < 90 {
+                "{prefix:12} {bar:16.green/dim} {pos:>3}/{len:<3} {wide_msg}"
+            } else {
+                "{prefix:22} {bar:30.green/dim} {pos:>3}/{len:<3} {wide_msg}"
+            });
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─");
             for (wave, services) in waves(deployment, by_wave) {
                 let bar = stage.add(ProgressBar::new(services.len() as u64).with_style(style.clone()));

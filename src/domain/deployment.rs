@@ -73,6 +73,18 @@ pub struct Progress {
     pub version: u64,
     /// When it was started.
     pub started_at: Option<Timestamp>,
+    /// That the cluster does not answer; none while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<Outage>,
+}
+
+/// A time in which the cluster does not answer. Nothing is given up meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// Since when.
+    pub since: Timestamp,
+    /// What was said instead of an answer.
+    pub reason: String,
 }
 
 /// The rules of a deployment, from the configuration at the time it was made.
@@ -134,6 +146,11 @@ pub enum Input {
     Timer,
     /// Somebody looks again, after a time in which nobody did. Nothing starts before that look.
     Resumed,
+    /// The cluster does not answer: of all that was to be read, nothing could be.
+    Unreachable {
+        /// What was said instead of an answer.
+        reason: String,
+    },
     /// The cluster will never do what was asked for.
     Refused {
         /// Which change of the plan.
@@ -333,6 +350,7 @@ impl Deployment {
             requests: vec![0; count],
             version: 0,
             started_at: None,
+            outage: None,
         };
         Self { brief, progress }
     }

@@ -118,6 +118,8 @@ pub enum Doubt {
     },
     /// An operation of somebody else runs.
     OtherOperation,
+    /// An operation has ended, and Argo CD does not clear the request for it: nothing new can be asked for.
+    Uncleared,
     /// It is not healthy.
     Health {
         /// What it is instead.
@@ -163,7 +165,11 @@ impl Doubt {
             | Self::OtherRevision
             | Self::OutOfSync
             | Self::NotCompared { .. } => true,
-            Self::OtherOperation | Self::Health { .. } | Self::Stabilising | Self::Missing => false,
+            Self::OtherOperation
+            | Self::Uncleared
+            | Self::Health { .. }
+            | Self::Stabilising
+            | Self::Missing => false,
         }
     }
 }
@@ -178,6 +184,7 @@ impl std::fmt::Display for Doubt {
             Self::OutOfSync => f.write_str("it is OutOfSync"),
             Self::NotCompared { message } => write!(f, "it cannot be compared: {message}"),
             Self::OtherOperation => f.write_str("somebody else's operation is running on it"),
+            Self::Uncleared => f.write_str("Argo CD has not cleared the operation that ended on it"),
             Self::Health { status } => write!(f, "it is {status}"),
             Self::Stabilising => f.write_str("it is healthy, but not for long enough yet"),
             Self::Missing => f.write_str("its Application does not exist"),
@@ -190,9 +197,7 @@ impl std::fmt::Display for Doubt {
 /// # Errors
 /// The first thing that keeps the verdict open.
 pub fn verdict(app: &Application, revision: &Revision, finished_at: Timestamp) -> Result<(), Doubt> {
-    if app.is_busy() {
-        return Err(Doubt::OtherOperation);
-    }
+    free(app)?;
     if app.pinned.as_ref().is_some_and(|pinned| pinned != revision) {
         return Err(Doubt::OtherRevision);
     }
@@ -209,9 +214,7 @@ pub fn verdict(app: &Application, revision: &Revision, finished_at: Timestamp) -
 /// # Errors
 /// The first thing that keeps the verdict open.
 pub fn untouched(app: &Application, expected: Option<&Revision>, asked_at: Timestamp) -> Result<(), Doubt> {
-    if app.is_busy() {
-        return Err(Doubt::OtherOperation);
-    }
+    free(app)?;
     if app.refresh_pending {
         return Err(Doubt::Stale);
     }
@@ -222,6 +225,20 @@ pub fn untouched(app: &Application, expected: Option<&Revision>, asked_at: Times
         return Err(Doubt::OtherRevision);
     }
     settled(app)
+}
+
+/// Nothing is requested or running on it.
+fn free(app: &Application) -> Result<(), Doubt> {
+    let ended = app.operation.as_ref().filter(|operation| operation.is_finished());
+    match (&app.requested, ended) {
+        (Some(requested), Some(ended))
+            if requested.request.is_some() && requested.request == ended.request =>
+        {
+            Err(Doubt::Uncleared)
+        }
+        _ if app.is_busy() => Err(Doubt::OtherOperation),
+        _ => Ok(()),
+    }
 }
 
 /// When the last operation on it ended, whoever's that was: a comparison from before says nothing of what runs

@@ -173,6 +173,7 @@ fn deployment(name: &str) -> Deployment {
             requests: Vec::new(),
             version: 0,
             started_at: None,
+            outage: None,
         },
     }
 }

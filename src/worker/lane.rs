@@ -25,6 +25,9 @@ use crate::store::{Mark, Save, StoreError};
 /// Applications that are read at once.
 const READS_AT_ONCE: usize = 16;
 
+/// How often a cluster that does not answer is asked again.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+
 /// The pause before a write that the store could not take is tried again.
 const STORE_PAUSE: Duration = Duration::from_millis(50);
 
@@ -132,8 +135,10 @@ impl<'a> Drive<'a> {
                 }
             }
             if Instant::now() >= full_look {
-                full_look = Instant::now() + interval;
                 self.look().await?;
+                // Who waits for the cluster to come back looks often.
+                let away = self.deployment.progress.outage.is_some();
+                full_look = Instant::now() + if away { interval.min(OUTAGE_PAUSE) } else { interval };
             } else {
                 self.apply(vec![(None, Input::Timer)]).await?;
             }
@@ -206,6 +211,7 @@ impl<'a> Drive<'a> {
             futures_util::stream::iter(reads).buffer_unordered(READS_AT_ONCE).collect().await;
         read.sort_by_key(|(change, _, _)| *change);
         let mut inputs = Vec::with_capacity(read.len() + 1);
+        let mut failure = None;
         for (change, app, read) in read {
             match read {
                 Ok(Ok(application)) => {
@@ -219,9 +225,15 @@ impl<'a> Drive<'a> {
                     inputs.push((None, Input::Observed { change, application: application.map(Box::new) }));
                 }
                 // What cannot be read now is read at the next change or the next full look.
-                Ok(Err(error)) => tracing::warn!(%app, %error, "an Application cannot be read"),
-                Err(_) => tracing::warn!(%app, "the cluster does not answer"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%app, %error, "an Application cannot be read");
+                    failure = Some(error.to_string());
+                }
+                Err(_) => failure = Some(format!("no answer within {} s", timeout.as_secs())),
             }
+        }
+        if let (true, Some(reason)) = (inputs.is_empty(), failure) {
+            inputs.push((None, Input::Unreachable { reason }));
         }
         inputs.push((None, Input::Timer));
         self.apply(inputs).await

@@ -48,6 +48,8 @@ const TALES: &[(&str, &str, &str, &str)] = &[
     ("a rollback that failed", "", "rollback-failed", ""),
     ("kept: nothing earlier", "", "kept", "no earlier healthy"),
     ("kept: switched off", "", "kept", "switched off"),
+    ("the cluster away", "", "", "does not answer"),
+    ("the cluster back", "", "", "answers again"),
     ("an approval", "awaiting-approval", "running", ""),
     ("a pause", "", "paused", ""),
     ("a resume", "paused", "running", ""),

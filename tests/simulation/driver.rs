@@ -380,6 +380,12 @@ impl<'a> Driver<'a> {
     }
 
     fn look_at_everything(&mut self) -> Result<(), End> {
+        if self.rng.u32(0..100) < self.scenario.chaos.outage && !self.deployment.state().is_finished() {
+            // The next look is as soon as that of the worker.
+            self.full_look = self.now + millis(1_000);
+            return self
+                .apply(vec![(None, Input::Unreachable { reason: "no route".into() }), (None, Input::Timer)]);
+        }
         let mut inputs = Vec::new();
         for change in 0..self.scenario.specs.len() {
             if self.is_observable(change) {

@@ -43,6 +43,8 @@ pub(crate) struct Chaos {
     pub(crate) unanswered: u32,
     /// Syncs that the cluster refuses.
     pub(crate) refused: u32,
+    /// Full looks that find the cluster away.
+    pub(crate) outage: u32,
 }
 
 /// All that a schedule follows from.
@@ -403,5 +405,6 @@ fn chaos(rng: &mut Rng) -> Chaos {
         unavailable: some(25),
         unanswered: some(15),
         refused: some(4),
+        outage: some(40),
     }
 }

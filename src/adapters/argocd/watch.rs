@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use kube::Api;
 use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use tokio::sync::broadcast;
 
@@ -24,6 +26,10 @@ const CHANGES: usize = 16_384;
 /// Seconds after which the server ends a watch. The watch is begun again where nothing at all, not even a bookmark,
 /// came for five seconds longer than this; bookmarks come about every minute.
 const WATCH_SECONDS: u32 = 85;
+
+/// The pause before a watch that broke off is begun again; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// Objects of one page of the first list.
 const PAGE: u32 = 500;
@@ -116,10 +122,30 @@ impl Seen {
     }
 }
 
+/// How long to wait next.
+struct Pause(Duration);
+
+impl Iterator for Pause {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.0;
+        self.0 = (pause * 2).min(LONGEST_PAUSE);
+        // Not all at the same moment: a share of the pause is left to chance.
+        Some(pause.mul_f64(0.75 + fastrand::f64() / 2.0))
+    }
+}
+
+impl Backoff for Pause {
+    fn reset(&mut self) {
+        self.0 = FIRST_PAUSE;
+    }
+}
+
 /// Follows the Applications until it is dropped.
 pub(super) async fn follow(seen: Arc<Seen>, api: Api<Application>) {
     let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
-    let mut events = watcher::watcher(api, config).default_backoff().boxed();
+    let mut events = watcher::watcher(api, config).backoff(Pause(FIRST_PAUSE)).boxed();
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::log::violations_between;
 use crate::app::App;
-use crate::cli::output::grid::{Cell, Grid};
+use crate::cli::output::grid::{Cell, Grid, wrap};
 use crate::cli::output::stream::Stream;
 use crate::cli::{Failure, output};
 use crate::domain::application::{HealthStatus, SyncStatus};
@@ -147,14 +147,12 @@ impl Report {
         }
         for run in self.deployments.iter().filter(|run| run.reason.is_some()) {
             let reason = run.reason.as_deref().unwrap_or_default();
-            text.push_str(&format!(
-                "\n{} {}: {}\n",
-                run.customer,
-                run.revision.short(),
-                output::plain(reason)
-            ));
+            let line = format!("{} {}: {}", run.customer, run.revision.short(), output::plain(reason));
+            text.push_str(&format!("\n{}\n", wrap(&line, Stream::Out.width()).join("\n")));
             if !run.rollback_order.is_empty() {
-                text.push_str(&format!("taken back in this order: {}\n", run.rollback_order.join(", ")));
+                let list = format!("taken back in this order: {}", run.rollback_order.join(", "));
+                text.push_str(&wrap(&list, Stream::Out.width()).join("\n"));
+                text.push('\n');
             }
         }
         text
@@ -163,8 +161,9 @@ impl Report {
 
 /// The waves of a deployment as bars over its time.
 fn waves(run: &Run) -> String {
-    const WIDTH: f64 = 50.0;
-    let scale = WIDTH / run.makespan_seconds.max(f64::MIN_POSITIVE);
+    // Beside the bars stand the wave's name, its services and its time.
+    let width = Stream::Out.width().saturating_sub(36).clamp(10, 50) as f64;
+    let scale = width / run.makespan_seconds.max(f64::MIN_POSITIVE);
     let mut text = format!("\nwaves of {} {}\n", run.customer, run.revision.short());
     for wave in &run.waves {
         let name = wave.wave.map_or_else(|| "shared part".to_owned(), |wave| format!("wave {wave}"));

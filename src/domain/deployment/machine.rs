@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::service::later;
 use super::{
-    Brief, Checking, Command, Effect, Ending, Input, Keep, Progress, Refresh, Retreat, Run, ServiceState,
-    Skip, State, Step, Transition,
+    Brief, Checking, Command, Effect, Ending, Input, Keep, Outage, Progress, Refresh, Retreat, Run,
+    ServiceState, Skip, State, Step, Transition,
 };
 use crate::domain::gate::Doubt;
 use crate::domain::plan::{Action, Change, Purpose};
@@ -32,9 +32,11 @@ impl<'a> Stepper<'a> {
         match input {
             Input::Start => self.start(),
             Input::Observed { change, application } => {
+                self.reached();
                 self.observe(change as usize, application.as_deref());
                 decides = false;
             }
+            Input::Unreachable { reason } => self.unreachable(reason),
             Input::Timer => {}
             Input::Resumed => {
                 self.resumed();
@@ -102,6 +104,28 @@ impl<'a> Stepper<'a> {
     pub(super) fn terminate(&mut self, change: usize, request: crate::domain::names::RequestId) {
         let app = self.changes()[change].app.clone();
         self.emit(Effect::Terminate { change: change as u32, app, request });
+    }
+
+    /// The cluster does not answer: what waits for it waits on.
+    fn unreachable(&mut self, reason: String) {
+        if self.progress.outage.is_none() && self.progress.state.is_active() {
+            self.say(format!("the cluster does not answer: {reason}"));
+            self.progress.outage = Some(Outage { since: self.now, reason });
+        }
+    }
+
+    /// The cluster answers again: what ran out meanwhile gets its time again.
+    fn reached(&mut self) {
+        if self.progress.outage.take().is_some() {
+            self.say("the cluster answers again".to_owned());
+            self.resumed();
+        }
+    }
+
+    /// Journals something that moves neither the deployment nor a service.
+    fn say(&mut self, cause: String) {
+        let word = self.progress.state.word().to_owned();
+        self.step.transitions.push(Transition { service: None, from: word.clone(), to: word, cause });
     }
 
     fn start(&mut self) {

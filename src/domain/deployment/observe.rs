@@ -79,6 +79,11 @@ impl Stepper<'_> {
                 match gate::progress(app, &attempt.request, &attempt.revision, seen.is_ours()) {
                     gate::Progress::Open(now) if !aborting || now.is_ours() => {
                         let cause = now.to_string();
+                        let mut attempt = attempt;
+                        if now == SyncSeen::WindowClosed {
+                            // A closed window is no failure, however long it takes.
+                            attempt.deadline = self.after(self.brief.policy.health_timeout);
+                        }
                         if aborting {
                             self.stop_again(change, &attempt.request, &seen, &now);
                         }
@@ -232,6 +237,9 @@ impl Stepper<'_> {
 
     /// Does what is due: verdicts that held, refreshes, timeouts.
     pub(super) fn expire(&mut self) {
+        if self.progress.outage.is_some() {
+            return; // What nobody can see cannot be late.
+        }
         for change in 0..self.progress.services.len() {
             match self.progress.services[change].clone() {
                 ServiceState::Advancing(run) => self.expire_run(change, Way::Forward, run),

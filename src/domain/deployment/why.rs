@@ -85,6 +85,13 @@ pub enum Blocker {
         /// When it counts as failed.
         until: Timestamp,
     },
+    /// The cluster does not answer, so nobody knows how it goes. Nothing is given up meanwhile.
+    Unreachable {
+        /// What was said instead of an answer.
+        reason: String,
+        /// Since when.
+        since: Timestamp,
+    },
     /// It lost its health after the verdict.
     Unhealthy {
         /// What Argo CD says.
@@ -123,6 +130,7 @@ impl Blocker {
             Self::Sync { .. } => "sync",
             Self::Verdict { doubt: Doubt::Stale, .. } => "stale-health",
             Self::Verdict { .. } => "health",
+            Self::Unreachable { .. } => "cluster-unreachable",
             Self::Unhealthy { .. } => "unhealthy",
             Self::Dependant { .. } => "dependant",
             Self::Termination { .. } => "termination",
@@ -156,6 +164,9 @@ impl fmt::Display for Blocker {
                 write!(f, "{seen} since {}, given up at {}", Clock(*since), Clock(*until))
             }
             Self::Verdict { doubt, until } => write!(f, "{doubt}, given up at {}", Clock(*until)),
+            Self::Unreachable { reason, since } => {
+                write!(f, "the cluster does not answer since {}: {reason}", Clock(*since))
+            }
             Self::Unhealthy { health, since, until } => {
                 write!(
                     f,
@@ -195,6 +206,12 @@ impl Deployment {
 
     fn blocker(&self, position: usize) -> Option<Blocker> {
         let state = &self.progress.services[position];
+        if let Some(outage) = &self.progress.outage
+            && state.is_watched()
+            && !matches!(state, ServiceState::Healthy { .. })
+        {
+            return Some(Blocker::Unreachable { reason: outage.reason.clone(), since: outage.since });
+        }
         let by_deployment = match &self.progress.state {
             State::Queued => Some(Blocker::Turn),
             State::AwaitingApproval { since } => Some(Blocker::Approval { since: *since }),

@@ -4,7 +4,7 @@
 //   exit             ends with code 1 at once
 //   unready          503, always
 //   ready-after=N    503 for N seconds, then 200
-//   flap=N           200 for N seconds, 503 for N seconds, and so on
+//   flap=N:M         200 for N seconds, 503 for M seconds, and so on
 //   fail-after=N     200 for N seconds, then 503
 #include <netinet/in.h>
 #include <signal.h>
@@ -42,7 +42,10 @@ static int is_healthy(void) {
     if (strcmp(behaviour, "unready") == 0) return 0;
     if ((n = seconds("ready-after")) >= 0) return age >= n;
     if ((n = seconds("fail-after")) >= 0) return age < n;
-    if ((n = seconds("flap")) > 0) return (age / n) % 2 == 0;
+    if ((n = seconds("flap")) > 0) {
+        const char *colon = strchr(behaviour, ':');
+        return age % (n + (colon ? atol(colon + 1) : n)) < n;
+    }
     return 1;
 }
 
