@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::adapters::simulated::script::Script;
 use crate::domain::catalog::{Limits, Order};
-use crate::domain::deployment::{OnFailure, Policy};
+use crate::domain::deployment::{OnFailure, Policy, Upkeep};
 use crate::domain::event::KnownSource;
 use crate::domain::names::{CustomerId, Environment, SourceName};
 
@@ -498,9 +498,9 @@ impl Config {
             degraded_grace: waves.degraded_grace,
             stabilisation: waves.stabilisation,
             refresh_pause: waves.refresh_pause,
-            automate: match &self.cluster {
-                Cluster::Simulated(_) => false,
-                Cluster::ArgoCd(argo_cd) => argo_cd.automated.enabled,
+            upkeep: match &self.cluster {
+                Cluster::Simulated(_) => Upkeep::Never,
+                Cluster::ArgoCd(argo_cd) => argo_cd.upkeep(),
             },
         }
     }

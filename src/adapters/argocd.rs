@@ -15,30 +15,35 @@ mod tests;
 mod watch;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde_json::Value;
-use tokio::sync::broadcast;
+use tokio::sync::{Mutex, broadcast};
 use tokio::task::JoinHandle;
 
 use self::provision::Provision;
-use self::resource::{Application, Automated};
+use self::resource::{Application, Automated, GROUP, VERSION};
 use self::watch::Seen;
-use self::write::{MANAGER, Write};
+pub use self::write::Hold;
+use self::write::{MANAGER, Manner, Write};
 use crate::domain::application::{self, ApplicationSpec};
 use crate::domain::manifest::{self, Rules, Tenant};
-use crate::domain::names::{AppName, RequestId, SourceName};
+use crate::domain::names::{AppName, RequestId, Revision, SourceName};
 use crate::ports::{Cluster, ClusterError, SyncRequest};
 
 /// How often a write is tried that somebody else's came before.
 const CONFLICTS: usize = 5;
+
+/// For how long an ApplicationSet that was looked at counts as it was.
+const CHECKED_FOR: Duration = Duration::from_secs(60);
 
 /// How Argo CD is driven.
 #[derive(Debug, Clone)]
@@ -53,6 +58,8 @@ pub struct Settings {
     pub provision: bool,
     /// Whether a sync removes what is not in the commit any more.
     pub prune: bool,
+    /// How Applications are held to a commit.
+    pub hold: Hold,
     /// What keeps a service at its commit after its verdict; none for nothing.
     pub automated: Option<Upkeep>,
     /// Where each source's repository is, as Argo CD fetches it.
@@ -72,6 +79,11 @@ pub struct Upkeep {
 pub struct ArgoCd {
     applications: Api<Application>,
     seen: Arc<Seen>,
+    sets: Api<DynamicObject>,
+    /// ApplicationSets that were found to let us drive, and when.
+    checked: Mutex<HashMap<String, Instant>>,
+    /// What was asked for where nothing is written: somebody else's sync to the commit counts as ours.
+    expected: Mutex<HashMap<AppName, (RequestId, Revision)>>,
     provision: Option<Provision>,
     settings: Settings,
     following: JoinHandle<()>,
@@ -95,16 +107,20 @@ impl ArgoCd {
         let applications = Api::namespaced(client.clone(), namespace);
         let seen = Arc::new(Seen::new());
         let following = tokio::spawn(watch::follow(Arc::clone(&seen), applications.clone()));
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, "ApplicationSet"));
+        let sets = Api::namespaced_with(client.clone(), namespace, &kind);
         let provision = settings.provision.then(|| Provision::new(client, settings.rules.clone()));
-        Ok(Self { applications, seen, provision, settings, following })
+        let (checked, expected) = (Mutex::default(), Mutex::default());
+        Ok(Self { applications, seen, sets, checked, expected, provision, settings, following })
     }
 
-    /// The Application as it is now: what the watch has seen, or what the server says.
+    /// The Application as it is now: what the watch has seen, or what the server says. That there is none is believed
+    /// of the server alone: what was made a moment ago may not have come by the watch yet.
     async fn read(&self, name: &AppName) -> Result<Option<Arc<Application>>, ClusterError> {
-        if self.seen.is_complete() {
-            return Ok(self.seen.get(name));
+        match self.seen.get(name).filter(|_| self.seen.is_complete()) {
+            Some(seen) => Ok(Some(seen)),
+            None => self.ask(name).await,
         }
-        self.ask(name).await
     }
 
     /// The Application as the server has it.
@@ -158,8 +174,7 @@ impl ArgoCd {
     }
 
     async fn create(&self, made: &Value) -> Result<(), kube::Error> {
-        let app: kube::core::DynamicObject =
-            serde_json::from_value(made.clone()).map_err(kube::Error::SerdeError)?;
+        let app: DynamicObject = serde_json::from_value(made.clone()).map_err(kube::Error::SerdeError)?;
         let parameters = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
         let created: Application = self
             .applications
@@ -172,6 +187,20 @@ impl ArgoCd {
             )
             .await?;
         self.seen.put(created);
+        Ok(())
+    }
+
+    /// Whether the ApplicationSet that generates an Application lets us drive it. Asked once a minute at most.
+    async fn check_set(&self, set: &str, app: &AppName) -> Result<(), ClusterError> {
+        let mut checked = self.checked.lock().await;
+        if checked.get(set).is_some_and(|at| at.elapsed() < CHECKED_FOR) {
+            return Ok(());
+        }
+        let Some(found) = self.sets.get_opt(set).await.map_err(|error| failure(app, error))? else {
+            return Ok(());
+        };
+        write::check_set(&found.data, set, app.as_str()).map_err(ClusterError::Refused)?;
+        checked.insert(set.to_owned(), Instant::now());
         Ok(())
     }
 
@@ -190,11 +219,24 @@ impl Drop for ArgoCd {
 #[async_trait]
 impl Cluster for ArgoCd {
     async fn application(&self, name: &AppName) -> Result<Option<application::Application>, ClusterError> {
-        let live = self.read(name).await?;
-        Ok(live.map(|live| facts::facts(name, &live)))
+        let Some(live) = self.read(name).await? else { return Ok(None) };
+        let mut shown = facts::facts(name, &live);
+        if self.settings.hold == Hold::Observe
+            && let Some((request, revision)) = self.expected.lock().await.get(name)
+        {
+            facts::adopt(&mut shown, request, revision);
+        }
+        Ok(Some(shown))
     }
 
     async fn sync(&self, application: &ApplicationSpec, request: &SyncRequest) -> Result<(), ClusterError> {
+        if self.settings.hold == Hold::Observe {
+            self.expected
+                .lock()
+                .await
+                .insert(request.app.clone(), (request.request.clone(), request.revision.clone()));
+            return Ok(());
+        }
         let repository = self.repository(&application.source)?;
         if let Some(provision) = &self.provision {
             let tenant = Tenant {
@@ -206,10 +248,15 @@ impl Cluster for ArgoCd {
             provision.ensure(&tenant).await?;
         }
         let manifest = manifest::application(application, repository, None, &self.settings.rules);
-        let prune = self.settings.prune;
+        let manner = Manner { hold: self.settings.hold, prune: self.settings.prune };
+        if let Some(live) = self.read(&request.app).await?
+            && let Some(set) = write::owner_set(&live)
+        {
+            self.check_set(set, &request.app).await?;
+        }
         self.write(&request.app, |live| match live {
-            Some(live) => write::sync(live, &manifest, request, prune),
-            None => Ok(Write::Create(write::create(&manifest, request, prune))),
+            Some(live) => write::sync(live, &manifest, request, manner),
+            None => Ok(Write::Create(write::create(&manifest, request, manner))),
         })
         .await
     }
@@ -235,7 +282,7 @@ impl Cluster for ArgoCd {
         let Some(upkeep) = self.settings.automated else { return Ok(()) };
         let automated = Automated { enabled: Some(true), prune: upkeep.prune, self_heal: upkeep.self_heal };
         self.write(name, |live| match live {
-            Some(live) => Ok(write::automate(live, automated)),
+            Some(live) => Ok(write::automate(live, automated, self.settings.hold)),
             None => Err(ClusterError::Missing(name.clone())),
         })
         .await

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 
 use super::{Command, Common, Exit, Failure, output};
-use crate::adapters::argocd::{self, ArgoCd};
+use crate::adapters::argocd::{self, ArgoCd, Hold};
 use crate::adapters::git::{Git, GitSettings, Repository};
 use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::script::Script;
 use crate::app::App;
-use crate::config::argo_cd::ArgoCd as ArgoCdSettings;
+use crate::config::argo_cd::{ArgoCd as ArgoCdSettings, AutoSync};
 use crate::config::{Cluster, Config, Source};
 use crate::store::{Settings, Store, WorkerLease};
 
@@ -122,6 +122,12 @@ async fn argo_cd(settings: &ArgoCdSettings, config: &Config) -> Result<ArgoCd, F
         rules: settings.rules().map_err(input)?,
         provision: settings.provision.enabled,
         prune: settings.prune,
+        hold: match settings.auto_sync {
+            AutoSync::Pin => Hold::Pin,
+            AutoSync::Disable => Hold::Disable,
+            AutoSync::Refuse => Hold::Refuse,
+            AutoSync::Observe => Hold::Observe,
+        },
         automated: settings.automated.enabled.then_some(argocd::Upkeep {
             prune: settings.automated.prune,
             self_heal: settings.automated.self_heal,

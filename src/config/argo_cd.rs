@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::domain::deployment::Upkeep;
 use crate::domain::manifest::Rules;
 use crate::domain::names::Namespace;
 
@@ -28,6 +29,8 @@ pub struct ArgoCd {
     /// Whether a sync removes objects that are not in the commit any more. Default true; charts mark what must stay
     /// with `Prune=false`.
     pub prune: bool,
+    /// What is done about automated sync, which would start on its own as soon as a push is seen. Default `pin`.
+    pub auto_sync: AutoSync,
     /// What keeps a service at its commit once it has had a healthy verdict.
     pub automated: Automated,
     /// What is made for each customer beside its Applications.
@@ -44,10 +47,27 @@ impl Default for ArgoCd {
             value_files: Vec::new(),
             sync_options: Vec::new(),
             prune: true,
+            auto_sync: AutoSync::default(),
             automated: Automated::default(),
             provision: Provision::default(),
         }
     }
+}
+
+/// What is done about Argo CD's automated sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AutoSync {
+    /// Applications point at an exact commit that is moved here alone. Automated sync may stay on.
+    #[default]
+    Pin,
+    /// Applications follow their branch. Automated sync is off while a deployment drives them, and on again after a
+    /// healthy verdict; after a rollback it stays off.
+    Disable,
+    /// An Application that follows a branch with automated sync on is refused.
+    Refuse,
+    /// Nothing is ever written: Argo CD (or somebody else) syncs, and the gate watches.
+    Observe,
 }
 
 /// Argo CD's automated sync of a service that has had its verdict. It stays pinned to its commit, so a push moves
@@ -107,6 +127,15 @@ impl Default for Provision {
 }
 
 impl ArgoCd {
+    /// When Argo CD is told to keep a service at its commit.
+    pub fn upkeep(&self) -> Upkeep {
+        match self.auto_sync {
+            AutoSync::Pin if self.automated.enabled => Upkeep::Always,
+            AutoSync::Disable if self.automated.enabled => Upkeep::Forward,
+            AutoSync::Pin | AutoSync::Disable | AutoSync::Refuse | AutoSync::Observe => Upkeep::Never,
+        }
+    }
+
     /// What objects are made like.
     ///
     /// # Errors

@@ -110,9 +110,22 @@ pub struct Policy {
     pub stabilisation: SignedDuration,
     /// From the end of an operation until a fresh comparison is asked for (Argo CD's clock has whole seconds).
     pub refresh_pause: SignedDuration,
-    /// Whether the cluster keeps a service at its commit once it has its verdict.
+    /// When the cluster is told to keep a service at its commit.
     #[serde(default)]
-    pub automate: bool,
+    pub upkeep: Upkeep,
+}
+
+/// When the cluster is told to keep a service at its commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Upkeep {
+    /// Never.
+    #[default]
+    Never,
+    /// After a verdict on the way forward. What went back would be taken forward again.
+    Forward,
+    /// After every verdict: it is pinned, so nothing moves it.
+    Always,
 }
 
 /// What a failed service means for the rest of the deployment.

@@ -202,10 +202,13 @@ pub fn verdict(app: &Application, revision: &Revision, finished_at: Timestamp) -
         return Err(Doubt::OtherRevision);
     }
     fresh(app, finished_at.max(last_finish(app)))?;
-    if app.sync.revision.as_ref() != Some(revision) {
-        return Err(Doubt::OtherRevision);
+    if app.sync.revision.as_ref() == Some(revision) {
+        return settled(app);
     }
-    settled(app)
+    // Who follows a branch is compared with its head, whatever was synced. Then the last operation, whoever's,
+    // must have brought it to our commit, and only health counts.
+    let last = app.operation.as_ref().and_then(|operation| operation.revision.as_ref());
+    if app.pinned.is_none() && last == Some(revision) { healthy(app) } else { Err(Doubt::OtherRevision) }
 }
 
 /// Judges a service that this deployment does not touch: a comparison that began after `asked_at` shows it
@@ -219,7 +222,8 @@ pub fn untouched(app: &Application, expected: Option<&Revision>, asked_at: Times
         return Err(Doubt::Stale);
     }
     fresh(app, asked_at.max(last_finish(app)))?;
-    if let (Some(expected), Some(compared)) = (expected, &app.sync.revision)
+    // Who follows a branch is compared with its head: Synced there, it has nothing new to run.
+    if let (Some(expected), Some(compared), Some(_)) = (expected, &app.sync.revision, &app.pinned)
         && expected != compared
     {
         return Err(Doubt::OtherRevision);
@@ -266,6 +270,10 @@ fn settled(app: &Application) -> Result<(), Doubt> {
             return Err(Doubt::NotCompared { message });
         }
     }
+    healthy(app)
+}
+
+fn healthy(app: &Application) -> Result<(), Doubt> {
     match app.health.status {
         HealthStatus::Healthy => Ok(()),
         status @ (HealthStatus::Suspended
@@ -399,6 +407,27 @@ mod tests {
                 ),
                 ("pinned elsewhere", |app| app.pinned = Some(revision('a')), ELSEWHERE),
                 ("not pinned at all", |app| app.pinned = None, ""),
+                (
+                    "compared with the head of a branch",
+                    |app| (app.pinned, app.sync.revision) = (None, Some(revision('c'))),
+                    "",
+                ),
+                (
+                    "on a branch, and brought elsewhere since",
+                    |app| {
+                        (app.pinned, app.sync.revision) = (None, Some(revision('c')));
+                        app.operation = Some(operation(None, Phase::Succeeded, Some(57), Some('c')));
+                    },
+                    ELSEWHERE,
+                ),
+                (
+                    "an operation that ended and is not cleared",
+                    |app| {
+                        let request = Some("ours".parse().unwrap());
+                        app.requested = Some(Requested { request, revision: None });
+                    },
+                    "Argo CD has not cleared the operation that ended on it",
+                ),
             ],
         );
     }

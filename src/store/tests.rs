@@ -163,7 +163,7 @@ fn deployment(name: &str) -> Deployment {
                 health_timeout: second,
                 degraded_grace: second,
                 stabilisation: second,
-                automate: false,
+                upkeep: crate::domain::deployment::Upkeep::Never,
                 refresh_pause: second,
             },
         },

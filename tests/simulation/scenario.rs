@@ -6,7 +6,7 @@ use argocd_orchestrator::adapters::simulated::script::{
 };
 use argocd_orchestrator::domain::application::ApplicationSpec;
 use argocd_orchestrator::domain::catalog::{Order, RollbackPolicy};
-use argocd_orchestrator::domain::deployment::{Brief, Command, Input, OnFailure, Policy};
+use argocd_orchestrator::domain::deployment::{Brief, Command, Input, OnFailure, Policy, Upkeep};
 use argocd_orchestrator::domain::names::{Revision, Wave};
 use argocd_orchestrator::domain::plan::{Action, Baseline, Change, Plan, Purpose, Rendering, fingerprint};
 use fastrand::Rng;
@@ -234,7 +234,7 @@ fn gate_what_is_waited_for(changes: &mut [Change], order: Order) {
 fn policy(rng: &mut Rng) -> Policy {
     let seconds = |rng: &mut Rng, choices: &[u64]| millis(choices[rng.usize(0..choices.len())] * 1_000);
     Policy {
-        automate: rng.u32(0..4) == 0,
+        upkeep: [Upkeep::Never, Upkeep::Forward, Upkeep::Always][rng.usize(0..3)],
         on_failure: match rng.u32(0..10) {
             0..=4 => OnFailure::Rollback,
             5..=6 => OnFailure::Stop,

@@ -7,7 +7,7 @@ use super::resource::{self, ComparedTo, OperationState, Spec};
 use crate::domain::application::{
     Application, Comparison, Health, HealthStatus, Operation, Phase, Requested, SyncStatus,
 };
-use crate::domain::names::{AppName, Revision};
+use crate::domain::names::{AppName, RequestId, Revision};
 
 /// Under this name our id stands in `operation.info`.
 pub(super) const REQUEST_ID: &str = "orchestrator.rtte.com/request-id";
@@ -59,6 +59,19 @@ pub(super) fn facts(name: &AppName, app: &resource::Application) -> Application 
             .flatten()
             .find(|condition| matches!(condition.kind.as_str(), "ComparisonError" | "InvalidSpecError"))
             .map(|condition| format!("{}: {}", condition.kind, condition.message)),
+    }
+}
+
+/// Where nothing is written, somebody else's operation to the commit counts as the one that was asked for; until it
+/// comes, the request waits.
+pub(super) fn adopt(shown: &mut Application, request: &RequestId, revision: &Revision) {
+    if let Some(operation) = &mut shown.operation
+        && operation.revision.as_ref() == Some(revision)
+    {
+        operation.request = Some(request.clone());
+    } else if shown.requested.is_none() {
+        shown.requested =
+            Some(Requested { request: Some(request.clone()), revision: Some(revision.clone()) });
     }
 }
 

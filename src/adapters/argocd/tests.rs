@@ -4,11 +4,16 @@ use serde_json::{Value, json};
 
 use super::facts::facts;
 use super::resource::{Application, Automated};
-use super::write::{self, Write};
+use super::write::{self, Hold, Manner, Write};
 use crate::domain::application::{ApplicationSpec, HealthStatus, Phase, SyncStatus};
 use crate::domain::manifest::{self, Rules, Tenant};
 use crate::domain::names::{AppName, Revision};
 use crate::ports::{ClusterError, SyncRequest};
+
+/// What it is about, a change of the live Application, and what follows.
+type Case<T> = (&'static str, fn(&mut Value), T);
+
+const PIN: Manner = Manner { hold: Hold::Pin, prune: true };
 
 fn revision(digit: char) -> Revision {
     digit.to_string().repeat(40).parse().unwrap()
@@ -102,7 +107,7 @@ fn changed(change: impl FnOnce(&mut Value)) -> Application {
 }
 
 fn patch(live: &Application, request: &SyncRequest) -> Value {
-    match write::sync(live, &desired(), request, true) {
+    match write::sync(live, &desired(), request, PIN) {
         Ok(Write::Patch(patch)) => patch,
         other => panic!("{other:?}"),
     }
@@ -138,7 +143,7 @@ fn words_of_a_newer_argo_cd_count_as_the_worst_and_end_nothing() {
 
 #[test]
 fn a_comparison_with_another_spec_is_not_current() {
-    let cases: &[(&str, fn(&mut Value), bool)] = &[
+    let cases: &[Case<bool>] = &[
         ("as it is", |_| {}, true),
         ("the pin moved", |live| live["spec"]["source"]["targetRevision"] = json!(revision('b')), false),
         ("another namespace", |live| live["spec"]["destination"]["namespace"] = json!("other"), false),
@@ -180,7 +185,7 @@ fn a_sync_pins_and_requests_in_one_write_under_a_precondition() {
 #[test]
 fn what_is_in_the_way_of_a_sync_is_told() {
     let busy = "another operation is running on c-web";
-    let cases: &[(&str, fn(&mut Value), &str)] = &[
+    let cases: &[Case<&str>] = &[
         ("requested by somebody", |live| live["operation"] = json!({ "sync": {} }), busy),
         ("running", |live| live["status"]["operationState"]["phase"] = json!("Running"), busy),
         ("being deleted", |live| live["metadata"]["deletionTimestamp"] = json!("2026-11-01T10:00:00Z"), busy),
@@ -204,7 +209,7 @@ fn what_is_in_the_way_of_a_sync_is_told() {
         ),
     ];
     for (what, change, told) in cases {
-        let error = write::sync(&changed(change), &desired(), &request("d-2.web.1", 4), true).unwrap_err();
+        let error = write::sync(&changed(change), &desired(), &request("d-2.web.1", 4), PIN).unwrap_err();
         assert_eq!(&error.to_string(), told, "{what}");
     }
 }
@@ -217,7 +222,7 @@ fn a_request_that_is_there_already_is_not_made_again() {
     };
     let cases: [Application; 2] = [changed(asked), read(&live())];
     for (live, id) in cases.iter().zip(["d-2.web.1", "d-1.web.1"]) {
-        assert_eq!(write::sync(live, &desired(), &request(id, 4), true), Ok(Write::Nothing));
+        assert_eq!(write::sync(live, &desired(), &request(id, 4), PIN), Ok(Write::Nothing));
     }
 }
 
@@ -231,7 +236,7 @@ fn what_somebody_else_made_is_pinned_and_otherwise_left_alone() {
     assert_eq!(patch["spec"], json!({ "source": { "targetRevision": revision('b') } }));
     assert_eq!(patch["operation"]["sync"]["syncOptions"], json!(["Replace=true"]));
     assert_eq!(patch["operation"]["retry"], json!({ "limit": 2 }));
-    assert_eq!(write::automate(&theirs, Automated::default()), Write::Nothing);
+    assert_eq!(write::automate(&theirs, Automated::default(), Hold::Pin), Write::Nothing);
 }
 
 #[test]
@@ -253,16 +258,18 @@ fn only_the_operation_with_our_id_is_stopped_and_only_while_it_runs() {
 #[test]
 fn automated_sync_is_switched_on_once() {
     let wanted = Automated { enabled: Some(true), prune: false, self_heal: true };
-    let Write::Patch(patch) = write::automate(&read(&live()), wanted) else { panic!("nothing is written") };
+    let Write::Patch(patch) = write::automate(&read(&live()), wanted, Hold::Pin) else {
+        panic!("nothing is written")
+    };
     let on = json!({ "enabled": true, "prune": false, "selfHeal": true });
     assert_eq!(patch, json!({ "spec": { "syncPolicy": { "automated": on } } }));
     let already = changed(|live| live["spec"]["syncPolicy"]["automated"] = on);
-    assert_eq!(write::automate(&already, wanted), Write::Nothing);
+    assert_eq!(write::automate(&already, wanted, Hold::Pin), Write::Nothing);
 }
 
 #[test]
 fn a_new_application_is_made_pinned_and_synced_with_automated_sync_off() {
-    let made = write::create(&desired(), &request("d-2.web.1", 4), true);
+    let made = write::create(&desired(), &request("d-2.web.1", 4), PIN);
     assert_eq!(made["spec"]["source"]["targetRevision"], json!(revision('b')));
     assert_eq!(made["operation"]["sync"]["revision"], json!(revision('b')));
     assert!(made["spec"]["syncPolicy"].get("automated").is_none());
@@ -299,4 +306,48 @@ fn an_error_of_a_write_that_can_never_succeed_is_told_from_one_that_may() {
     assert_eq!(of(403, "Forbidden"), ClusterError::Refused("c-web: no".into()));
     assert_eq!(of(429, "TooManyRequests"), ClusterError::Unavailable("c-web: no".into()));
     assert_eq!(of(500, "InternalError"), ClusterError::Unavailable("c-web: no".into()));
+}
+
+#[test]
+fn what_is_done_about_automated_sync_is_as_configured() {
+    // On its branch with automated sync on, as somebody else made it.
+    let theirs = changed(|live| {
+        live["metadata"]["labels"] = json!({});
+        live["spec"]["source"]["targetRevision"] = json!("main");
+        live["spec"]["syncPolicy"] = json!({ "automated": { "selfHeal": true } });
+    });
+    let written =
+        |hold| write::sync(&theirs, &desired(), &request("d-2.web.1", 4), Manner { hold, prune: true });
+    let spec = |hold| match written(hold) {
+        Ok(Write::Patch(patch)) => patch["spec"].clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(spec(Hold::Pin), json!({ "source": { "targetRevision": revision('b') } }));
+    assert_eq!(spec(Hold::Disable), json!({ "syncPolicy": { "automated": { "enabled": false } } }));
+    assert_eq!(written(Hold::Observe), Ok(Write::Nothing));
+    let refused = written(Hold::Refuse).unwrap_err().to_string();
+    assert!(refused.contains("automated sync on, which would race"), "{refused}");
+}
+
+#[test]
+fn an_application_set_that_would_undo_a_pin_or_sync_itself_is_refused() {
+    let with = |ignored: Value| json!({ "spec": { "ignoreApplicationDifferences": ignored } });
+    let pointer = "/spec/source/targetRevision";
+    let rolling = json!({ "spec": { "strategy": { "type": "RollingSync" } } });
+    let cases = [
+        (rolling, Some("RollingSync")),
+        (json!({ "spec": {} }), Some("would undo the pin")),
+        (with(json!([{ "jsonPointers": ["/spec/destination"] }])), Some("would undo the pin")),
+        (with(json!([{ "name": "c-db", "jsonPointers": [pointer] }])), Some("would undo the pin")),
+        (with(json!([{ "jsonPointers": ["/spec/syncPolicy", pointer] }])), None),
+        (with(json!([{ "name": "c-web", "jsonPointers": [pointer] }])), None),
+    ];
+    for (set, told) in cases {
+        let found = write::check_set(&set, "customers", "c-web").err();
+        let fits = match (&found, told) {
+            (Some(found), Some(told)) => found.contains(told),
+            (found, told) => found.is_none() && told.is_none(),
+        };
+        assert!(fits, "{set}: {found:?}");
+    }
 }

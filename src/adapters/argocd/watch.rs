@@ -90,14 +90,15 @@ impl Seen {
     }
 
     fn replace(&self, found: Vec<Application>) {
+        let mut apps = self.lock();
         let mut listed: HashMap<AppName, Arc<Application>> = HashMap::with_capacity(found.len());
         for mut app in found {
             app.metadata.managed_fields = None;
-            if let Some(name) = name(&app) {
-                listed.insert(name, Arc::new(app));
-            }
+            let Some(name) = name(&app) else { continue };
+            // What was written or read while the list was on its way is newer than the list.
+            let known = apps.get(&name).filter(|known| version(known) > version(&app));
+            listed.insert(name, known.map_or_else(|| Arc::new(app), Arc::clone));
         }
-        let mut apps = self.lock();
         let before = std::mem::replace(&mut *apps, listed);
         let changed: Vec<AppName> = {
             let differs = |(name, app): &(&AppName, &Arc<Application>)| {

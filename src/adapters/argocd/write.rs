@@ -14,6 +14,28 @@ use crate::ports::{ClusterError, SyncRequest};
 /// Who asks, as the operation and Kubernetes record it.
 pub(super) const MANAGER: &str = "argocd-orchestrator";
 
+/// How Applications are held to a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// They point at it.
+    Pin,
+    /// They follow their branch, and automated sync is off while they are driven.
+    Disable,
+    /// Automated sync on a branch is refused.
+    Refuse,
+    /// Nothing is written.
+    Observe,
+}
+
+/// What requests are made like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// How Applications are held to a commit.
+    pub(super) hold: Hold,
+    /// Whether a sync removes what is not in the commit any more.
+    pub(super) prune: bool,
+}
+
 /// What is to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Write {
@@ -40,11 +62,12 @@ pub(super) fn owner_set(live: &Application) -> Option<&str> {
 }
 
 /// A request for a sync of an Application that does not exist yet: it is made, pinned and synced in one write.
-pub(super) fn create(manifest: &Value, request: &SyncRequest, prune: bool) -> Value {
+pub(super) fn create(manifest: &Value, request: &SyncRequest, manner: Manner) -> Value {
     let mut made = manifest.clone();
+    // Also where Applications are to follow a branch: which one is for whoever made them to say.
     made["spec"]["source"]["targetRevision"] = json!(request.revision);
     let options = &manifest["spec"]["syncPolicy"]["syncOptions"];
-    made["operation"] = operation(request, options, None, prune);
+    made["operation"] = operation(request, options, None, manner.prune);
     made
 }
 
@@ -56,7 +79,7 @@ pub(super) fn sync(
     live: &Application,
     manifest: &Value,
     request: &SyncRequest,
-    prune: bool,
+    manner: Manner,
 ) -> Result<Write, ClusterError> {
     let shown = facts(&request.app, live);
     if shown.carries(&request.request) {
@@ -77,15 +100,35 @@ pub(super) fn sync(
         return Err(ClusterError::Refused(reason));
     }
     let ours = is_ours(live);
-    let spec = if ours {
-        let mut spec = manifest["spec"].clone();
-        spec["source"]["targetRevision"] = json!(request.revision);
-        spec
+    let policy = live.spec.sync_policy.as_ref();
+    let mut spec = if ours {
+        manifest["spec"].clone()
     } else {
         adopt(live, manifest, request)?;
-        json!({ "source": { "targetRevision": request.revision } })
+        json!({})
     };
-    let policy = live.spec.sync_policy.as_ref();
+    let on_branch = shown.pinned.is_none();
+    match manner.hold {
+        Hold::Pin => spec["source"]["targetRevision"] = json!(request.revision),
+        // One that was pinned before stays so: there is no branch to go back to.
+        Hold::Disable | Hold::Refuse if !on_branch => {
+            spec["source"]["targetRevision"] = json!(request.revision);
+        }
+        Hold::Disable => {
+            if policy.is_some_and(|policy| policy.automated.is_some_and(is_on)) {
+                spec["syncPolicy"]["automated"] = json!({ "enabled": false });
+            }
+        }
+        Hold::Refuse if policy.is_some_and(|policy| policy.automated.is_some_and(is_on)) => {
+            return Err(ClusterError::Refused(format!(
+                "{} follows a branch with automated sync on, which would race with any order: switch that off, or \
+                 set cluster.argo-cd.auto-sync to pin or disable",
+                request.app
+            )));
+        }
+        Hold::Refuse => {}
+        Hold::Observe => return Ok(Write::Nothing),
+    }
     let options = if ours {
         manifest["spec"]["syncPolicy"]["syncOptions"].clone()
     } else {
@@ -95,13 +138,48 @@ pub(super) fn sync(
     let mut patch = json!({
         "metadata": { "resourceVersion": live.metadata.resource_version },
         "spec": spec,
-        "operation": operation(request, &options, retry, prune),
+        "operation": operation(request, &options, retry, manner.prune),
     });
     // Where there is no status, none is made: it would lack what the type requires.
     if live.status.is_some() {
         patch["status"] = json!({ "operationState": null });
     }
     Ok(Write::Patch(patch))
+}
+
+/// Whether automated sync is on. Source: Argo CD takes an absent `enabled` for true.
+fn is_on(automated: Automated) -> bool {
+    automated.enabled != Some(false)
+}
+
+/// Whether an ApplicationSet lets the Applications it generates be driven by somebody else.
+///
+/// # Errors
+/// What about it does not, and the remedy.
+pub(super) fn check_set(set: &Value, name: &str, app: &str) -> Result<(), String> {
+    if set.pointer("/spec/strategy/type").and_then(Value::as_str) == Some("RollingSync") {
+        return Err(format!(
+            "the ApplicationSet {name} syncs {app} itself, step by step (strategy RollingSync): use either that or this \
+             orchestrator"
+        ));
+    }
+    let ignored = set.pointer("/spec/ignoreApplicationDifferences").and_then(Value::as_array);
+    let covers = |entry: &Value| {
+        let of_it =
+            entry.get("name").and_then(Value::as_str).is_none_or(|name| name.is_empty() || name == app);
+        let pointers = entry.get("jsonPointers").and_then(Value::as_array);
+        let mut pointers = pointers.into_iter().flatten().filter_map(Value::as_str);
+        of_it
+            && pointers
+                .any(|pointer| ["/spec/source/targetRevision", "/spec/source", "/spec"].contains(&pointer))
+    };
+    if ignored.into_iter().flatten().any(covers) {
+        return Ok(());
+    }
+    Err(format!(
+        "the ApplicationSet {name} would undo the pin of {app} at once: add `ignoreApplicationDifferences: \
+         [{{jsonPointers: [/spec/source/targetRevision, /spec/syncPolicy]}}]` to its spec"
+    ))
 }
 
 /// Whether an Application that somebody else made deploys what we are about to sync.
@@ -174,10 +252,16 @@ pub(super) fn terminate(live: &Application, request: &crate::domain::names::Requ
     }))
 }
 
-/// Switches automated sync on, as given; nothing where it is so already.
-pub(super) fn automate(live: &Application, automated: Automated) -> Write {
+/// Switches automated sync on, as given; nothing where it is so already, or where it is not for us to say.
+pub(super) fn automate(live: &Application, automated: Automated, hold: Hold) -> Write {
     let policy = live.spec.sync_policy.as_ref();
-    if !is_ours(live) || policy.and_then(|policy| policy.automated) == Some(automated) {
+    let may = match hold {
+        Hold::Pin => is_ours(live),
+        // What was switched off is switched on again, whoever made it.
+        Hold::Disable => is_ours(live) || policy.is_some_and(|policy| policy.automated.is_some()),
+        Hold::Refuse | Hold::Observe => false,
+    };
+    if !may || policy.and_then(|policy| policy.automated) == Some(automated) {
         return Write::Nothing;
     }
     Write::Patch(json!({ "spec": { "syncPolicy": { "automated": {

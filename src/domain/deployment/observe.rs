@@ -6,7 +6,9 @@
 use jiff::Timestamp;
 
 use super::service::later;
-use super::{Attempt, Checking, Effect, Ending, Keep, Refresh, Retreat, Run, ServiceState, State, Stepper};
+use super::{
+    Attempt, Checking, Effect, Ending, Keep, Refresh, Retreat, Run, ServiceState, State, Stepper, Upkeep,
+};
 use crate::domain::application::{Application, HealthStatus};
 use crate::domain::gate::{self, Doubt, SyncSeen};
 use crate::domain::names::{RequestId, Revision};
@@ -419,7 +421,12 @@ impl Stepper<'_> {
             }
         }
         self.emit(Effect::Remember { service: service.clone(), baseline, keep });
-        if self.brief.policy.automate {
+        let keeps = match self.brief.policy.upkeep {
+            Upkeep::Never => false,
+            Upkeep::Forward => way == Way::Forward,
+            Upkeep::Always => true,
+        };
+        if keeps {
             self.emit(Effect::Automate { change: change as u32, app: planned.app.clone() });
         }
         if self.brief.plan.purpose == Purpose::Rollback {

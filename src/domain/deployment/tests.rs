@@ -38,7 +38,7 @@ fn policy() -> Policy {
         health_timeout: SignedDuration::from_secs(100),
         degraded_grace: SignedDuration::from_secs(30),
         stabilisation: SignedDuration::ZERO,
-        automate: false,
+        upkeep: Upkeep::Never,
         refresh_pause: SignedDuration::from_secs(1),
     }
 }

@@ -160,6 +160,9 @@ impl fmt::Display for Blocker {
             Self::Retry { at, failed, reason } => {
                 write!(f, "attempt {} starts at {} ({reason})", failed + 1, Clock(*at))
             }
+            Self::Sync { seen: seen @ SyncSeen::WindowClosed, since, .. } => {
+                write!(f, "{seen} since {}, and waited for", Clock(*since))
+            }
             Self::Sync { seen, since, until } => {
                 write!(f, "{seen} since {}, given up at {}", Clock(*since), Clock(*until))
             }

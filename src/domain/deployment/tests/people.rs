@@ -186,7 +186,7 @@ fn each_unfinished_service_has_one_blocker_that_says_why() {
             "0 start\n 1 db healthy\n 2 db degraded\n 3 cache window",
             vec![
                 "db: unhealthy (turned Degraded at 12:00:02Z after its verdict, given up at 12:01:42Z)",
-                "cache: sync-window (a sync window is closed since 12:00:01Z, given up at 12:01:41Z)",
+                "cache: sync-window (a sync window is closed since 12:00:01Z, and waited for)",
                 "api: dependency (waits for db, which is unhealthy since 12:00:02Z)",
                 "web: dependency (waits for api, which is waiting since 12:00:00Z)",
             ],
