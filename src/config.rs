@@ -18,6 +18,7 @@ use crate::domain::event::KnownSource;
 use crate::domain::names::{CustomerId, Environment, SourceName};
 
 pub mod argo_cd;
+pub mod rollouts;
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -41,6 +42,8 @@ pub struct Config {
     pub approval: Approval,
     /// How large inputs may be.
     pub limits: Limits,
+    /// Argo Rollouts.
+    pub rollouts: rollouts::Rollouts,
     /// The cluster.
     pub cluster: Cluster,
 }
@@ -57,6 +60,7 @@ impl Default for Config {
             microservices: Microservices::default(),
             approval: Approval::default(),
             limits: Limits::default(),
+            rollouts: rollouts::Rollouts::default(),
             cluster: Cluster::default(),
         }
     }
@@ -498,6 +502,7 @@ impl Config {
             degraded_grace: waves.degraded_grace,
             stabilisation: waves.stabilisation,
             refresh_pause: waves.refresh_pause,
+            promotion: self.rollouts.promotion(),
             upkeep: match &self.cluster {
                 Cluster::Simulated(_) => Upkeep::Never,
                 Cluster::ArgoCd(argo_cd) => argo_cd.upkeep(),

@@ -33,6 +33,13 @@ pub trait Cluster: Send + Sync {
     /// that is configured. Idempotent.
     async fn automate(&self, name: &AppName) -> Result<(), ClusterError>;
 
+    /// Lets the paused Rollout of a service go on. Does nothing where there is none, or none is paused.
+    async fn promote(&self, application: &ApplicationSpec) -> Result<(), ClusterError>;
+
+    /// Stops the Rollout of a service that is under way, so that its traffic goes back to the stable pods. Does nothing
+    /// where there is none, or it is through.
+    async fn abort_rollout(&self, application: &ApplicationSpec) -> Result<(), ClusterError>;
+
     /// Names of Applications as they change. A receiver that lags must read the Applications again: what is
     /// sent says only that there is something to read.
     fn changes(&self) -> broadcast::Receiver<AppName>;

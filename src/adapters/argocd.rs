@@ -10,6 +10,7 @@
 mod facts;
 mod provision;
 mod resource;
+mod rollouts;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -77,6 +78,7 @@ pub struct Upkeep {
 
 /// The real Argo CD.
 pub struct ArgoCd {
+    client: Client,
     applications: Api<Application>,
     seen: Arc<Seen>,
     sets: Api<DynamicObject>,
@@ -109,9 +111,9 @@ impl ArgoCd {
         let following = tokio::spawn(watch::follow(Arc::clone(&seen), applications.clone()));
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, "ApplicationSet"));
         let sets = Api::namespaced_with(client.clone(), namespace, &kind);
-        let provision = settings.provision.then(|| Provision::new(client, settings.rules.clone()));
+        let provision = settings.provision.then(|| Provision::new(client.clone(), settings.rules.clone()));
         let (checked, expected) = (Mutex::default(), Mutex::default());
-        Ok(Self { applications, seen, sets, checked, expected, provision, settings, following })
+        Ok(Self { client, applications, seen, sets, checked, expected, provision, settings, following })
     }
 
     /// The Application as it is now: what the watch has seen, or what the server says. That there is none is believed
@@ -288,6 +290,14 @@ impl Cluster for ArgoCd {
         .await
     }
 
+    async fn promote(&self, application: &ApplicationSpec) -> Result<(), ClusterError> {
+        rollouts::change(&self.client, application, rollouts::promote).await
+    }
+
+    async fn abort_rollout(&self, application: &ApplicationSpec) -> Result<(), ClusterError> {
+        rollouts::change(&self.client, application, rollouts::abort).await
+    }
+
     fn changes(&self) -> broadcast::Receiver<AppName> {
         self.seen.changes()
     }
@@ -311,11 +321,20 @@ async fn client(settings: &Settings) -> Result<Client, ClusterError> {
 
 /// The one place where an answer of the Kubernetes API becomes ours.
 fn failure(name: &AppName, error: kube::Error) -> ClusterError {
-    let kube::Error::Api(status) = error else { return ClusterError::Unavailable(error.to_string()) };
+    let kube::Error::Api(status) = error else { return ClusterError::Unavailable(innermost(&error)) };
     match status.code {
         404 => ClusterError::Missing(name.clone()),
         // What it says is wrong with the request will be wrong next time too.
         400 | 403 | 422 => ClusterError::Refused(format!("{name}: {}", status.message)),
         _ => ClusterError::Unavailable(format!("{name}: {}", status.message)),
     }
+}
+
+/// What an error is about at its root: the layers above it only say that a request failed.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }

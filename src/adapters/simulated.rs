@@ -133,6 +133,15 @@ impl Cluster for Simulated {
         Ok(())
     }
 
+    async fn promote(&self, _: &ApplicationSpec) -> Result<(), ClusterError> {
+        // No Rollout here ever pauses.
+        Ok(())
+    }
+
+    async fn abort_rollout(&self, _: &ApplicationSpec) -> Result<(), ClusterError> {
+        Ok(())
+    }
+
     fn changes(&self) -> broadcast::Receiver<AppName> {
         self.shared.changes.subscribe()
     }

@@ -113,6 +113,26 @@ pub struct Policy {
     /// When the cluster is told to keep a service at its commit.
     #[serde(default)]
     pub upkeep: Upkeep,
+    /// Which Argo Rollouts are promoted once all else about them is proven.
+    #[serde(default)]
+    pub promotion: Promotion,
+}
+
+/// Which Argo Rollouts are promoted, when a pause is all that keeps them from being healthy at the target revision.
+/// The others wait for somebody to do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Promotion {
+    /// Blue-green ones, whose new pods are ready and get no traffic.
+    pub blue_green: bool,
+    /// Canaries, which end their pauses with a duration by themselves; this is about those without.
+    pub canary: bool,
+}
+
+impl Default for Promotion {
+    fn default() -> Self {
+        Self { blue_green: true, canary: false }
+    }
 }
 
 /// When the cluster is told to keep a service at its commit.
@@ -261,6 +281,20 @@ pub enum Effect {
         /// Which operation.
         request: RequestId,
     },
+    /// Let a Rollout that is paused go on.
+    Promote {
+        /// Which change of the plan.
+        change: u32,
+        /// Its Application.
+        app: AppName,
+    },
+    /// Stop a Rollout that is under way: its traffic goes back to the stable pods at once.
+    AbortRollout {
+        /// Which change of the plan.
+        change: u32,
+        /// Its Application.
+        app: AppName,
+    },
     /// Let the cluster keep it at its commit, now that it has its verdict.
     Automate {
         /// Which change of the plan.
@@ -292,7 +326,12 @@ impl Effect {
     /// Whether it reaches out to the cluster; the others are part of the transaction that saves them.
     pub fn is_outward(&self) -> bool {
         match self {
-            Self::Sync { .. } | Self::Refresh { .. } | Self::Terminate { .. } | Self::Automate { .. } => true,
+            Self::Sync { .. }
+            | Self::Refresh { .. }
+            | Self::Terminate { .. }
+            | Self::Promote { .. }
+            | Self::AbortRollout { .. }
+            | Self::Automate { .. } => true,
             Self::Remember { .. } | Self::Quarantine { .. } => false,
         }
     }
@@ -407,12 +446,20 @@ impl Deployment {
                 !self.progress.state.is_aborting() && self.outstanding(*change) == Some(request)
             }
             // Stopping what was given up stays right, and so does remembering.
+            Effect::Promote { change, .. } => self.is_suspended(*change),
             Effect::Terminate { .. }
+            | Effect::AbortRollout { .. }
             | Effect::Automate { .. }
             | Effect::Remember { .. }
             | Effect::Quarantine { .. } => true,
             Effect::Refresh { .. } => !self.progress.state.is_finished(),
         }
+    }
+
+    /// Whether a pause of its Rollout is all that keeps it from its verdict.
+    fn is_suspended(&self, change: u32) -> bool {
+        let state = self.progress.services.get(change as usize);
+        matches!(state.and_then(ServiceState::run), Some(Run::Verifying { doubt, .. }) if doubt.is_suspended())
     }
 
     /// The request of a change that was not seen on its Application yet.

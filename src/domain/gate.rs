@@ -156,20 +156,22 @@ impl std::fmt::Display for SyncSeen {
 }
 
 impl Doubt {
-    /// Whether a fresh comparison could settle it. Health moves without one.
+    /// Whether only a pause keeps the verdict open: everything before health is proven.
+    pub fn is_suspended(&self) -> bool {
+        matches!(self, Self::Health { status: HealthStatus::Suspended })
+    }
+
+    /// Whether asking again could settle it. Health moves by itself, but for a pause that somebody has to end.
     pub fn wants_refresh(&self) -> bool {
         match self {
+            Self::Health { status } => *status == HealthStatus::Suspended,
             Self::Unread
             | Self::Stale
             | Self::OldSpec
             | Self::OtherRevision
             | Self::OutOfSync
             | Self::NotCompared { .. } => true,
-            Self::OtherOperation
-            | Self::Uncleared
-            | Self::Health { .. }
-            | Self::Stabilising
-            | Self::Missing => false,
+            Self::OtherOperation | Self::Uncleared | Self::Stabilising | Self::Missing => false,
         }
     }
 }

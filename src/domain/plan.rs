@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::catalog::{Catalog, Order, RollbackPolicy};
+use super::catalog::{Catalog, Order, RollbackPolicy, Strategy};
 use super::graph::Graph;
 use super::impact::{self, Reason};
 use super::names::{
@@ -74,6 +74,9 @@ pub struct Change {
     pub previous: Option<Baseline>,
     /// When and how far it is rolled back.
     pub rollback: RollbackPolicy,
+    /// How its pods are replaced.
+    #[serde(default)]
+    pub strategy: Strategy,
 }
 
 impl Change {
@@ -255,6 +258,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, NameError> {
             rendering,
             previous,
             rollback: service.rollback.clone(),
+            strategy: service.strategy,
         });
     }
     if inputs.purpose == Purpose::Deploy {
@@ -312,6 +316,7 @@ fn base(inputs: &Inputs<'_>, priority: u64) -> Result<Change, NameError> {
         rendering,
         previous,
         rollback: RollbackPolicy::default(),
+        strategy: Strategy::default(),
     })
 }
 

@@ -82,6 +82,8 @@ impl Step {
                 Effect::Sync { .. }
                 | Effect::Refresh { .. }
                 | Effect::Terminate { .. }
+                | Effect::Promote { .. }
+                | Effect::AbortRollout { .. }
                 | Effect::Automate { .. } => {
                     let id = outbox::id(progress.version, outward.len());
                     outward.push((id, to_json(effect)?));

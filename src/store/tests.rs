@@ -164,6 +164,7 @@ fn deployment(name: &str) -> Deployment {
                 degraded_grace: second,
                 stabilisation: second,
                 upkeep: crate::domain::deployment::Upkeep::Never,
+                promotion: crate::domain::deployment::Promotion::default(),
                 refresh_pause: second,
             },
         },

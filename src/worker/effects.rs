@@ -140,6 +140,14 @@ async fn perform(cluster: &dyn Cluster, brief: &Brief, effect: &Effect, epoch: u
         }
         Effect::Refresh { app, .. } => cluster.refresh(app).await,
         Effect::Terminate { app, request, .. } => cluster.terminate(app, request).await,
+        Effect::Promote { change, app } => match spec(brief, *change as usize) {
+            Some(application) => cluster.promote(&application).await,
+            None => Err(ClusterError::Missing(app.clone())),
+        },
+        Effect::AbortRollout { change, app } => match spec(brief, *change as usize) {
+            Some(application) => cluster.abort_rollout(&application).await,
+            None => Err(ClusterError::Missing(app.clone())),
+        },
         Effect::Automate { app, .. } => cluster.automate(app).await,
         Effect::Remember { .. } | Effect::Quarantine { .. } => Ok(()),
     };
@@ -157,6 +165,8 @@ fn app_of(effect: &Effect) -> Option<&AppName> {
         Effect::Sync { app, .. }
         | Effect::Refresh { app, .. }
         | Effect::Terminate { app, .. }
+        | Effect::Promote { app, .. }
+        | Effect::AbortRollout { app, .. }
         | Effect::Automate { app, .. } => Some(app),
         Effect::Remember { .. } | Effect::Quarantine { .. } => None,
     }

@@ -20,6 +20,7 @@ use crate::app::{App, draft};
 use crate::domain::deployment::{Deployment, Effect, Input, JournalEntry, State, step};
 use crate::domain::names::AppName;
 use crate::domain::plan::Purpose;
+use crate::ports::ClusterError;
 use crate::store::{Mark, Save, StoreError};
 
 /// Applications that are read at once.
@@ -227,7 +228,12 @@ impl<'a> Drive<'a> {
                 // What cannot be read now is read at the next change or the next full look.
                 Ok(Err(error)) => {
                     tracing::debug!(%app, %error, "an Application cannot be read");
-                    failure = Some(error.to_string());
+                    failure = Some(match error {
+                        ClusterError::Unavailable(reason) => reason,
+                        ClusterError::Busy(_) | ClusterError::Missing(_) | ClusterError::Refused(_) => {
+                            error.to_string()
+                        }
+                    });
                 }
                 Err(_) => failure = Some(format!("no answer within {} s", timeout.as_secs())),
             }

@@ -3,7 +3,9 @@
 mod gate;
 mod order;
 mod rollback;
+mod rollouts;
 mod tenants;
+mod traces;
 mod trouble;
 
 use crate::world::World;
@@ -50,6 +52,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: rollback::in_reverse,
     },
     Scenario {
+        name: "argo-rollouts",
+        about: "a blue-green service is promoted, a canary goes its steps, a failing one is aborted",
+        smoke: true,
+        run: rollouts::promoted_and_aborted,
+    },
+    Scenario {
         name: "multi-tenant-deployments",
         about: "ten customers of ten services at once, one of them failing",
         smoke: false,
@@ -60,6 +68,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "somebody syncs, deletes an Application, or closes a sync window in between",
         smoke: true,
         run: trouble::somebody_else,
+    },
+    Scenario {
+        name: "recorded-traces",
+        about: "what Argo CD shows during syncs that succeed, fail, are retried, stopped and overtaken",
+        smoke: false,
+        run: traces::record,
     },
     Scenario {
         name: "argo-cd-away",

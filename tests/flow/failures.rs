@@ -258,6 +258,14 @@ impl Cluster for Poisoned {
         self.0.automate(name).await
     }
 
+    async fn promote(&self, application: &ApplicationSpec) -> Result<(), ClusterError> {
+        self.0.promote(application).await
+    }
+
+    async fn abort_rollout(&self, application: &ApplicationSpec) -> Result<(), ClusterError> {
+        self.0.abort_rollout(application).await
+    }
+
     fn changes(&self) -> broadcast::Receiver<AppName> {
         self.0.changes()
     }

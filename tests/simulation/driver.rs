@@ -540,7 +540,11 @@ impl<'a> Driver<'a> {
             }
             Effect::Refresh { app, .. } => self.model.refresh(app, self.now),
             Effect::Terminate { app, request, .. } => self.model.terminate(app, request, self.now),
-            Effect::Automate { .. } | Effect::Remember { .. } | Effect::Quarantine { .. } => Ok(()),
+            Effect::Promote { .. }
+            | Effect::AbortRollout { .. }
+            | Effect::Automate { .. }
+            | Effect::Remember { .. }
+            | Effect::Quarantine { .. } => Ok(()),
         }
     }
 
@@ -688,7 +692,11 @@ fn app_of(effect: &Effect) -> Option<usize> {
         Effect::Sync { change, .. } | Effect::Refresh { change, .. } | Effect::Terminate { change, .. } => {
             Some(*change as usize)
         }
-        Effect::Automate { .. } | Effect::Remember { .. } | Effect::Quarantine { .. } => None,
+        Effect::Promote { .. }
+        | Effect::AbortRollout { .. }
+        | Effect::Automate { .. }
+        | Effect::Remember { .. }
+        | Effect::Quarantine { .. } => None,
     }
 }
 
@@ -697,6 +705,8 @@ fn line(effect: &Effect) -> String {
         Effect::Sync { request, revision, .. } => format!("sync {request} to {}", revision.short()),
         Effect::Refresh { app, .. } => format!("refresh {app}"),
         Effect::Terminate { request, .. } => format!("terminate {request}"),
+        Effect::Promote { app, .. } => format!("promote {app}"),
+        Effect::AbortRollout { app, .. } => format!("abort the Rollout of {app}"),
         Effect::Automate { app, .. } => format!("automate {app}"),
         Effect::Remember { service, .. } => format!("remember {service}"),
         Effect::Quarantine { service, .. } => format!("quarantine {service}"),

@@ -5,8 +5,8 @@ use argocd_orchestrator::adapters::simulated::script::{
     At, Behaviour, Exception, Fail, How, Length, Range, Script,
 };
 use argocd_orchestrator::domain::application::ApplicationSpec;
-use argocd_orchestrator::domain::catalog::{Order, RollbackPolicy};
-use argocd_orchestrator::domain::deployment::{Brief, Command, Input, OnFailure, Policy, Upkeep};
+use argocd_orchestrator::domain::catalog::{Order, RollbackPolicy, Strategy};
+use argocd_orchestrator::domain::deployment::{Brief, Command, Input, OnFailure, Policy, Promotion, Upkeep};
 use argocd_orchestrator::domain::names::{Revision, Wave};
 use argocd_orchestrator::domain::plan::{Action, Baseline, Change, Plan, Purpose, Rendering, fingerprint};
 use fastrand::Rng;
@@ -185,6 +185,7 @@ fn plan(rng: &mut Rng, seed: u64, purpose: Purpose) -> Plan {
             priority: rng.u64(0..100),
             rendering: rendering.clone(),
             previous,
+            strategy: Strategy::default(),
             rollback: RollbackPolicy {
                 enabled: rng.u32(0..100) < 92,
                 auto_rollback: rng.u32(0..100) < 92,
@@ -234,6 +235,7 @@ fn gate_what_is_waited_for(changes: &mut [Change], order: Order) {
 fn policy(rng: &mut Rng) -> Policy {
     let seconds = |rng: &mut Rng, choices: &[u64]| millis(choices[rng.usize(0..choices.len())] * 1_000);
     Policy {
+        promotion: Promotion::default(),
         upkeep: [Upkeep::Never, Upkeep::Forward, Upkeep::Always][rng.usize(0..3)],
         on_failure: match rng.u32(0..10) {
             0..=4 => OnFailure::Rollback,

@@ -2,8 +2,8 @@
 
 use super::forward::rank;
 use super::service::later;
-use super::{Retreat, Run, ServiceState, Skip, State, Stepper};
-use crate::domain::catalog::Order;
+use super::{Effect, Retreat, Run, ServiceState, Skip, State, Stepper};
+use crate::domain::catalog::{Order, Strategy};
 use crate::domain::plan::{Action, Purpose};
 
 impl Stepper<'_> {
@@ -30,6 +30,23 @@ impl Stepper<'_> {
     }
 
     fn turn_back(&mut self, change: usize) {
+        let under_way = match &self.progress.services[change] {
+            ServiceState::Advancing(_) | ServiceState::Failed { .. } => true,
+            ServiceState::Waiting { .. }
+            | ServiceState::Checking(_)
+            | ServiceState::Healthy { .. }
+            | ServiceState::Unhealthy { .. }
+            | ServiceState::Skipped { .. }
+            | ServiceState::Retreating(_)
+            | ServiceState::RolledBack { .. }
+            | ServiceState::RollbackFailed { .. }
+            | ServiceState::Kept { .. } => false,
+        };
+        // Its traffic goes back at once, before its turn to be synced back comes.
+        let planned = &self.changes()[change];
+        if under_way && planned.strategy != Strategy::RollingUpdate && self.way_back(change).is_ok() {
+            self.emit(Effect::AbortRollout { change: change as u32, app: planned.app.clone() });
+        }
         let running = match self.progress.services[change].run() {
             Some(Run::Syncing { attempt, seen }) => Some((attempt.request.clone(), seen.clone())),
             Some(Run::Verifying { .. } | Run::Retrying { .. }) | None => None,

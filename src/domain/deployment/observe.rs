@@ -10,6 +10,7 @@ use super::{
     Attempt, Checking, Effect, Ending, Keep, Refresh, Retreat, Run, ServiceState, State, Stepper, Upkeep,
 };
 use crate::domain::application::{Application, HealthStatus};
+use crate::domain::catalog::Strategy;
 use crate::domain::gate::{self, Doubt, SyncSeen};
 use crate::domain::names::{RequestId, Revision};
 use crate::domain::plan::{Action, Baseline, Purpose};
@@ -126,7 +127,14 @@ impl Stepper<'_> {
                     }
                 }
             }
-            Run::Verifying { attempt, finished_at, refresh, healthy_since, degraded_since, .. } => {
+            Run::Verifying {
+                attempt,
+                finished_at,
+                refresh,
+                healthy_since,
+                degraded_since,
+                doubt: before,
+            } => {
                 let verdict = gate::verdict(app, &attempt.revision, finished_at);
                 let (healthy_since, degraded_since, doubt) = match verdict {
                     Ok(()) => (Some(healthy_since.unwrap_or(self.now)), None, Doubt::Stabilising),
@@ -135,6 +143,11 @@ impl Stepper<'_> {
                     }
                     Err(doubt) => (None, None, doubt),
                 };
+                let mut refresh = refresh;
+                if doubt.is_suspended() && !before.is_suspended() && self.promote(change) {
+                    // Its controller may not have come to the pause yet; then it is asked again.
+                    refresh = Refresh::after(self.now, self.brief.policy.refresh_pause);
+                }
                 let cause = doubt.to_string();
                 let run =
                     Run::Verifying { attempt, finished_at, refresh, healthy_since, degraded_since, doubt };
@@ -142,6 +155,20 @@ impl Stepper<'_> {
             }
             Run::Retrying { .. } => {}
         }
+    }
+
+    /// Ends the pause of a Rollout, where the policy says so. Whether it did.
+    fn promote(&mut self, change: usize) -> bool {
+        let planned = &self.changes()[change];
+        let promotes = match planned.strategy {
+            Strategy::RollingUpdate => false,
+            Strategy::BlueGreen => self.brief.policy.promotion.blue_green,
+            Strategy::Canary => self.brief.policy.promotion.canary,
+        };
+        if promotes {
+            self.emit(Effect::Promote { change: change as u32, app: planned.app.clone() });
+        }
+        promotes
     }
 
     /// Argo CD cannot stop an operation before it has picked it up, so it is asked again as it moves on.
@@ -298,10 +325,15 @@ impl Stepper<'_> {
                 if refresh.due <= now && doubt.wants_refresh() =>
             {
                 refresh.ask(now, policy.refresh_pause);
+                let paused = doubt.is_suspended();
                 let run =
                     Run::Verifying { attempt, finished_at, refresh, healthy_since, degraded_since, doubt };
-                self.set(change, way.state(run), "a fresh comparison is asked for");
-                self.refresh(change);
+                if paused && self.promote(change) {
+                    self.set(change, way.state(run), "its pause is to end");
+                } else {
+                    self.set(change, way.state(run), "a fresh comparison is asked for");
+                    self.refresh(change);
+                }
             }
             Run::Syncing { .. } | Run::Verifying { .. } | Run::Retrying { .. } => {}
         }

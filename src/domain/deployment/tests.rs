@@ -15,7 +15,7 @@ use super::*;
 use crate::domain::application::{
     BLOCKED_BY_WINDOW, Comparison, Health, HealthStatus, Operation, Phase, Requested, SyncStatus,
 };
-use crate::domain::catalog::{Order, RollbackPolicy};
+use crate::domain::catalog::{Order, RollbackPolicy, Strategy};
 use crate::domain::names::Wave;
 use crate::domain::plan::{Action, Change, Purpose, Rendering, fingerprint};
 
@@ -39,6 +39,7 @@ fn policy() -> Policy {
         degraded_grace: SignedDuration::from_secs(30),
         stabilisation: SignedDuration::ZERO,
         upkeep: Upkeep::Never,
+        promotion: Promotion::default(),
         refresh_pause: SignedDuration::from_secs(1),
     }
 }
@@ -79,6 +80,7 @@ fn brief(plan: &str, policy: Policy) -> Brief {
             rendering: rendering.clone(),
             previous: previous.chars().next().filter(|digit| *digit != '-').map(baseline),
             rollback: RollbackPolicy::default(),
+            strategy: Strategy::default(),
         });
     }
     Brief {
@@ -161,7 +163,9 @@ impl Play {
                 }
                 Effect::Refresh { app, .. } => format!("refresh {}", &app.as_str()[2..]),
                 Effect::Terminate { request, .. } => format!("terminate {request}"),
-                Effect::Automate { app, .. } => format!("automate {app}"),
+                Effect::Promote { app, .. } => format!("promote {}", &app.as_str()[2..]),
+                Effect::AbortRollout { app, .. } => format!("abort {}", &app.as_str()[2..]),
+                Effect::Automate { app, .. } => format!("automate {}", &app.as_str()[2..]),
                 Effect::Remember { service, baseline, .. } => {
                     format!("remember {service} at {}", &baseline.revision.short()[..1])
                 }
@@ -180,6 +184,7 @@ impl Play {
             ["start"] => Input::Start,
             ["tick"] => Input::Timer,
             ["back"] => Input::Resumed,
+            ["outage"] => Input::Unreachable { reason: "no route".into() },
             ["superseded"] => Input::Superseded { by: "d2".parse().unwrap() },
             ["pause"] => bob(Command::Pause),
             ["resume"] => bob(Command::Resume),
@@ -256,6 +261,7 @@ impl Play {
             "healthy" => HealthStatus::Healthy,
             "progressing" => HealthStatus::Progressing,
             "degraded" => HealthStatus::Degraded,
+            "suspended" => HealthStatus::Suspended,
             other => panic!("{other}"),
         };
         if let Some(request) = request {

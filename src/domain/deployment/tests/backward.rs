@@ -183,3 +183,41 @@ fn a_rollback_that_was_asked_for_goes_in_reverse_and_does_not_return_by_itself()
         5 ! quarantine db",
     );
 }
+
+#[test]
+fn a_rollout_that_failed_is_stopped_before_its_turn_to_go_back_comes() {
+    let mut brief = brief("db 0 sync a\n api 1 sync a db", policy());
+    for change in &mut brief.plan.changes {
+        change.strategy = Strategy::Canary;
+    }
+    check(
+        brief,
+        "0 start\n 2 db healthy\n 3 api failed\n 5 api healthy\n 7 db healthy",
+        "
+        0 *: queued -> running
+        0 db: waiting -> syncing
+        0 ! sync d.db.1 to b
+        2 db: syncing -> verifying
+        2 db: verifying -> healthy
+        2 api: waiting -> syncing
+        2 ! remember db at b
+        2 ! sync d.api.1 to b
+        3 api: syncing -> failed
+        3 ! quarantine api
+        3 *: running -> rolling-back
+        3 db: healthy -> rollback-waiting
+        3 api: failed -> rollback-waiting
+        3 api: rollback-waiting -> rollback-syncing
+        3 ! abort api
+        3 ! sync d.api.2 to a
+        5 api: rollback-syncing -> rollback-verifying
+        5 api: rollback-verifying -> rolled-back
+        5 db: rollback-waiting -> rollback-syncing
+        5 ! remember api at a
+        5 ! sync d.db.2 to a
+        7 db: rollback-syncing -> rollback-verifying
+        7 db: rollback-verifying -> rolled-back
+        7 *: rolling-back -> failed
+        7 ! remember db at a",
+    );
+}

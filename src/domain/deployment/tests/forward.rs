@@ -383,3 +383,54 @@ fn what_ran_out_or_went_wrong_while_nobody_looked_is_looked_at_first() {
         901 ! sync d.web.1 to b";
     check(brief(SHOP, policy()), script, story);
 }
+
+#[test]
+fn nothing_runs_out_while_the_cluster_does_not_answer() {
+    let mut brief = brief("db 0 sync a\n api 0 sync a db", policy());
+    brief.policy.health_timeout = SignedDuration::from_secs(10);
+    let deployment = check(
+        brief,
+        "0 start\n 1 db running\n 2 outage\n 50 tick\n 90 outage\n 100 db running\n 105 tick\n 108 db healthy",
+        "
+        0 *: queued -> running
+        0 db: waiting -> syncing
+        0 ! sync d.db.1 to b
+        108 db: syncing -> verifying
+        108 db: verifying -> healthy
+        108 api: waiting -> syncing
+        108 ! remember db at b
+        108 ! sync d.api.1 to b",
+    );
+    assert_eq!(deployment.progress.outage, None);
+}
+
+#[test]
+fn a_pause_is_ended_when_all_else_is_proven_and_where_the_policy_says_so() {
+    let of = |strategy, promotion| {
+        let mut brief = brief("db 0 sync a", Policy { promotion, ..policy() });
+        brief.plan.changes[0].strategy = strategy;
+        brief
+    };
+    let (none, all) =
+        (Promotion { blue_green: false, canary: false }, Promotion { blue_green: true, canary: true });
+    let cases = [
+        (Strategy::BlueGreen, Promotion::default(), true),
+        (Strategy::BlueGreen, none, false),
+        (Strategy::Canary, Promotion::default(), false),
+        (Strategy::Canary, all, true),
+        (Strategy::RollingUpdate, all, false),
+    ];
+    for (strategy, promotion, promoted) in cases {
+        // Asked for again only when a second has passed, however often the pause is seen.
+        let promote = if promoted { "2 ! promote db\n 3 ! promote db" } else { "3 ! refresh db" };
+        let story = format!(
+            "0 *: queued -> running\n 0 db: waiting -> syncing\n 0 ! sync d.db.1 to b\n 2 db: syncing -> verifying\n \
+             {promote}\n 9 db: verifying -> healthy\n 9 *: running -> succeeded\n 9 ! remember db at b"
+        );
+        check(
+            of(strategy, promotion),
+            "0 start\n 2 db suspended\n 3 db suspended\n 5 db progressing\n 9 db healthy",
+            &story,
+        );
+    }
+}
