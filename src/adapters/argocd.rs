@@ -303,6 +303,14 @@ impl Cluster for ArgoCd {
     }
 }
 
+/// What an Application says, given as the JSON that Kubernetes has of it; none where it has no name that could be one
+/// of ours.
+pub fn understand(json: &Value) -> Option<application::Application> {
+    let app: Application = serde_json::from_value(json.clone()).ok()?;
+    let name = facts::name(&app)?;
+    Some(facts::facts(&name, &app))
+}
+
 async fn client(settings: &Settings) -> Result<Client, ClusterError> {
     let refused =
         |error: &dyn std::fmt::Display| ClusterError::Refused(format!("no cluster is configured: {error}"));

@@ -20,6 +20,7 @@ mod scenarios;
 #[path = "../chaos/server.rs"]
 #[allow(dead_code, reason = "shared with the scenarios on the simulated cluster, which use all of it")]
 mod server;
+mod watcher;
 mod world;
 
 use scenarios::{SCENARIOS, Scenario};

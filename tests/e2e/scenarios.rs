@@ -1,6 +1,7 @@
 //! The scenarios, by name.
 
 mod gate;
+mod measure;
 mod order;
 mod rollback;
 mod rollouts;
@@ -74,6 +75,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "what Argo CD shows during syncs that succeed, fail, are retried, stopped and overtaken",
         smoke: false,
         run: traces::record,
+    },
+    Scenario {
+        name: "side-by-side",
+        about: "how long 55 services take: ours in both orders, RollingSync, one Application with waves",
+        smoke: false,
+        run: measure::side_by_side,
     },
     Scenario {
         name: "argo-cd-away",

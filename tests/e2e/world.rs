@@ -150,6 +150,15 @@ impl World {
         self.server.take().context("no server runs")?.kill().map(drop)
     }
 
+    /// Forgets all that was deployed: the next start begins from nothing.
+    pub(crate) fn forget(&mut self) -> anyhow::Result<()> {
+        let data = self.folder.join("data");
+        if data.exists() {
+            std::fs::remove_dir_all(data)?;
+        }
+        Ok(())
+    }
+
     fn stop(&mut self) -> anyhow::Result<()> {
         let Some(server) = self.server.take() else { return Ok(()) };
         let (status, took, _) = server.stop()?;

@@ -9,6 +9,7 @@ mod coverage;
 mod driver;
 mod oracle;
 mod scenario;
+mod traces;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -3,10 +3,7 @@
 //! `RECORD_TRACES=FOLDER` writes what was seen there, one file for each trace; without it the scenario only shows that
 //! Argo CD still behaves so.
 
-use std::io::BufReader;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -15,47 +12,11 @@ use serde_json::{Value, json};
 use crate::cluster::{ARGO_CD, get, kubectl, until};
 use crate::records::CUSTOMER;
 use crate::repository::{CHARTS, Customer, OVERLAY, Repository};
+use crate::watcher::{Seen, Watcher};
 use crate::world::{FAST, World, fresh};
 
 const TENANT: &str = "traces-e2e";
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Records every version of an Application that the API server tells of.
-struct Recorder {
-    child: Child,
-    seen: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Recorder {
-    fn start(app: &str) -> anyhow::Result<Self> {
-        let mut child = Command::new("kubectl")
-            .args(["-n", ARGO_CD, "get", "applications", "-w", "-o", "json"])
-            .arg(format!("--field-selector=metadata.name={app}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let out = child.stdout.take().context("no output")?;
-        let seen: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let sink = Arc::clone(&seen);
-        std::thread::spawn(move || {
-            for value in serde_json::Deserializer::from_reader(BufReader::new(out)).into_iter::<Value>() {
-                let Ok(value) = value else { return };
-                sink.lock().unwrap_or_else(PoisonError::into_inner).push(trimmed(value));
-            }
-        });
-        Ok(Self { child, seen })
-    }
-
-    fn stop(mut self) -> anyhow::Result<Vec<Value>> {
-        // The last version may still be on its way.
-        std::thread::sleep(Duration::from_secs(1));
-        self.child.kill()?;
-        self.child.wait()?;
-        let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(seen)
-    }
-}
 
 /// Only what decides anything, so that a fixture can be read by people.
 fn trimmed(mut app: Value) -> Value {
@@ -183,11 +144,11 @@ pub(crate) fn record(world: &mut World) -> anyhow::Result<()> {
     apply(&application(&repository, &web, Some("web"), &one))?;
 
     // From nothing to healthy, then an upgrade: what the gate is made for.
-    let recorder = Recorder::start(&web)?;
+    let recorder = Watcher::of(&web)?;
     request(&web, &one, Some("d.web.1"), None)?;
     is(&web, &[(PHASE, "Succeeded"), (HEALTH, "Healthy"), (SYNC, "Synced")])?;
     keep(&url, "first-sync", recorder.stop()?)?;
-    let recorder = Recorder::start(&web)?;
+    let recorder = Watcher::of(&web)?;
     request(&web, &two, Some("d.web.2"), None)?;
     is(&web, &[(PHASE, "Succeeded")])?;
     std::thread::sleep(Duration::from_secs(1));
@@ -197,18 +158,18 @@ pub(crate) fn record(world: &mut World) -> anyhow::Result<()> {
     keep(&url, "upgrade", recorder.stop()?)?;
 
     // A sync that fails, and one that Argo CD retries before it gives up.
-    let recorder = Recorder::start(&web)?;
+    let recorder = Watcher::of(&web)?;
     request(&web, &broken, Some("d.web.3"), None)?;
     is(&web, &[(PHASE, "Failed")])?;
     keep(&url, "failing-sync", recorder.stop()?)?;
-    let recorder = Recorder::start(&web)?;
+    let recorder = Watcher::of(&web)?;
     let retry = json!({ "limit": 1, "backoff": { "duration": "2s", "factor": 1, "maxDuration": "5s" } });
     request(&web, &broken, Some("d.web.4"), Some(retry))?;
     is(&web, &[(PHASE, "Failed")])?;
     keep(&url, "retried-sync", recorder.stop()?)?;
 
     // Somebody syncs to another commit after ours had succeeded.
-    let recorder = Recorder::start(&web)?;
+    let recorder = Watcher::of(&web)?;
     request(&web, &four, Some("d.web.5"), None)?;
     is(&web, &[(PHASE, "Succeeded"), ("/status/operationState/syncResult/revision", &four)])?;
     request(&web, &two, None, None)?;
@@ -223,7 +184,7 @@ pub(crate) fn record(world: &mut World) -> anyhow::Result<()> {
     })?;
     let whole = format!("{TENANT}-all");
     apply(&application(&repository, &whole, None, &stuck))?;
-    let recorder = Recorder::start(&whole)?;
+    let recorder = Watcher::of(&whole)?;
     request(&whole, &stuck, Some("d.all.1"), None)?;
     is(&whole, &[(PHASE, "Running")])?;
     std::thread::sleep(Duration::from_secs(3));
@@ -233,14 +194,14 @@ pub(crate) fn record(world: &mut World) -> anyhow::Result<()> {
     keep(&url, "terminated-sync", recorder.stop()?)
 }
 
-fn keep(url: &str, name: &str, trace: Vec<Value>) -> anyhow::Result<()> {
+fn keep(url: &str, name: &str, trace: Vec<Seen>) -> anyhow::Result<()> {
     ensure!(trace.len() > 2, "{name}: only {} versions were seen", trace.len());
     println!("     {name}: {} versions", trace.len());
     if let Ok(folder) = std::env::var("RECORD_TRACES") {
         // Where the repository is on this machine says nothing about Argo CD.
         let mut text = String::new();
         for version in trace {
-            text.push_str(&version.to_string());
+            text.push_str(&trimmed(version.app).to_string());
             text.push('\n');
         }
         let text = text.replace(url, "https://example.com/customers.git");
