@@ -4,18 +4,20 @@
 //! done ([`Effect`]) and what moved ([`Transition`]). It waits for nothing and asks nobody. Inputs that moved
 //! something are journalled; replaying a journal gives the same state.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::application::Application;
 use super::diagnostic::Diagnostic;
-use super::names::{AppName, DeploymentId, EventId, Fingerprint, RequestId, Revision};
-use super::plan::{Baseline, Plan};
+use super::names::{DeploymentId, EventId, Fingerprint, RequestId};
+use super::plan::Plan;
 
 mod backward;
+mod effect;
 mod forward;
 mod machine;
 mod observe;
+mod policy;
 mod service;
 mod state;
 mod why;
@@ -24,6 +26,8 @@ use machine::Stepper;
 use service::later;
 pub use why::Blocker;
 
+pub use effect::Effect;
+pub use policy::{OnFailure, Policy, Promotion, Upkeep};
 pub use service::{Attempt, Checking, Keep, Refresh, Retreat, Run, ServiceState, Skip};
 pub use state::{Ending, State};
 
@@ -85,80 +89,6 @@ pub struct Outage {
     pub since: Timestamp,
     /// What was said instead of an answer.
     pub reason: String,
-}
-
-/// The rules of a deployment, from the configuration at the time it was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Policy {
-    /// What a failed service means for the rest.
-    pub on_failure: OnFailure,
-    /// Whether somebody has to approve the plan.
-    pub needs_approval: bool,
-    /// How many services may be between the request for their sync and their verdict at once.
-    pub max_in_flight: u32,
-    /// Failed attempts until a service counts as failed, where its own values say nothing.
-    pub rollback_threshold: u32,
-    /// How often a failed attempt is repeated at most, whatever the threshold.
-    pub max_retries: u32,
-    /// Pause before the next attempt.
-    pub retry_delay: SignedDuration,
-    /// From the request for a sync until an attempt without a verdict counts as failed.
-    pub health_timeout: SignedDuration,
-    /// How long Degraded must last until an attempt counts as failed.
-    pub degraded_grace: SignedDuration,
-    /// How long Healthy must hold until it counts.
-    pub stabilisation: SignedDuration,
-    /// From the end of an operation until a fresh comparison is asked for (Argo CD's clock has whole seconds).
-    pub refresh_pause: SignedDuration,
-    /// When the cluster is told to keep a service at its commit.
-    #[serde(default)]
-    pub upkeep: Upkeep,
-    /// Which Argo Rollouts are promoted once all else about them is proven.
-    #[serde(default)]
-    pub promotion: Promotion,
-}
-
-/// Which Argo Rollouts are promoted, when a pause is all that keeps them from being healthy at the target revision.
-/// The others wait for somebody to do it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Promotion {
-    /// Blue-green ones, whose new pods are ready and get no traffic.
-    pub blue_green: bool,
-    /// Canaries, which end their pauses with a duration by themselves; this is about those without.
-    pub canary: bool,
-}
-
-impl Default for Promotion {
-    fn default() -> Self {
-        Self { blue_green: true, canary: false }
-    }
-}
-
-/// When the cluster is told to keep a service at its commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Upkeep {
-    /// Never.
-    #[default]
-    Never,
-    /// After a verdict on the way forward. What went back would be taken forward again.
-    Forward,
-    /// After every verdict: it is pinned, so nothing moves it.
-    Always,
-}
-
-/// What a failed service means for the rest of the deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnFailure {
-    /// Everything that this deployment advanced is taken back, dependants first.
-    #[default]
-    Rollback,
-    /// Nothing new is started; all stays as it is.
-    Stop,
-    /// What does not depend on it goes on.
-    Continue,
 }
 
 /// What can happen to a deployment.
@@ -245,96 +175,6 @@ pub enum Command {
         /// Why.
         reason: String,
     },
-}
-
-/// What is to be done, after the state was saved. Each may be done again after a crash: the cluster recognises
-/// a request by its id, and a refresh or a termination twice changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "effect", rename_all = "kebab-case")]
-pub enum Effect {
-    /// Request a sync.
-    Sync {
-        /// Which change of the plan.
-        change: u32,
-        /// Its Application.
-        app: AppName,
-        /// Our id for the request.
-        request: RequestId,
-        /// The commit.
-        revision: Revision,
-        /// Why, for people who look at the operation.
-        reason: String,
-    },
-    /// Ask for a fresh comparison.
-    Refresh {
-        /// Which change of the plan.
-        change: u32,
-        /// Its Application.
-        app: AppName,
-    },
-    /// Stop an operation of ours.
-    Terminate {
-        /// Which change of the plan.
-        change: u32,
-        /// Its Application.
-        app: AppName,
-        /// Which operation.
-        request: RequestId,
-    },
-    /// Let a Rollout that is paused go on.
-    Promote {
-        /// Which change of the plan.
-        change: u32,
-        /// Its Application.
-        app: AppName,
-    },
-    /// Stop a Rollout that is under way: its traffic goes back to the stable pods at once.
-    AbortRollout {
-        /// Which change of the plan.
-        change: u32,
-        /// Its Application.
-        app: AppName,
-    },
-    /// Let the cluster keep it at its commit, now that it has its verdict.
-    Automate {
-        /// Which change of the plan.
-        change: u32,
-        /// Its Application.
-        app: AppName,
-    },
-    /// Remember that a service runs healthily: its baseline from now on. Done in the same transaction.
-    Remember {
-        /// The service's name, or `base`.
-        service: String,
-        /// What it runs.
-        baseline: Baseline,
-        /// How many healthy revisions to keep.
-        keep: u32,
-    },
-    /// Remember that a service failed with this content. Done in the same transaction.
-    Quarantine {
-        /// The service's name, or `base`.
-        service: String,
-        /// The content.
-        fingerprint: String,
-        /// Why it failed.
-        reason: String,
-    },
-}
-
-impl Effect {
-    /// Whether it reaches out to the cluster; the others are part of the transaction that saves them.
-    pub fn is_outward(&self) -> bool {
-        match self {
-            Self::Sync { .. }
-            | Self::Refresh { .. }
-            | Self::Terminate { .. }
-            | Self::Promote { .. }
-            | Self::AbortRollout { .. }
-            | Self::Automate { .. } => true,
-            Self::Remember { .. } | Self::Quarantine { .. } => false,
-        }
-    }
 }
 
 /// Something that moved.

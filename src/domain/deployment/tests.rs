@@ -11,13 +11,15 @@ mod people;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use jiff::SignedDuration;
+
 use super::*;
 use crate::domain::application::{
     BLOCKED_BY_WINDOW, Comparison, Health, HealthStatus, Operation, Phase, Requested, SyncStatus,
 };
 use crate::domain::catalog::{Order, RollbackPolicy, Strategy};
-use crate::domain::names::Wave;
-use crate::domain::plan::{Action, Change, Purpose, Rendering, fingerprint};
+use crate::domain::names::{Revision, Wave};
+use crate::domain::plan::{Action, Baseline, Change, Purpose, Rendering, fingerprint};
 
 fn second(count: i64) -> Timestamp {
     Timestamp::from_second(1_788_264_000 + count).unwrap()
