@@ -3,6 +3,7 @@
 mod gate;
 mod measure;
 mod order;
+mod rights;
 mod rollback;
 mod rollouts;
 mod tenants;
@@ -57,6 +58,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "a blue-green service is promoted, a canary goes its steps, a failing one is aborted",
         smoke: true,
         run: rollouts::promoted_and_aborted,
+    },
+    Scenario {
+        name: "permissions",
+        about: "what the service account of k8s/rbac may do, and what not",
+        smoke: true,
+        run: rights::least,
     },
     Scenario {
         name: "multi-tenant-deployments",
