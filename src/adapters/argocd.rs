@@ -144,9 +144,9 @@ impl ArgoCd {
     async fn write(
         &self,
         name: &AppName,
+        mut live: Option<Arc<Application>>,
         decide: impl Fn(Option<&Application>) -> Result<Write, ClusterError>,
     ) -> Result<(), ClusterError> {
-        let mut live = self.read(name).await?;
         for _ in 0..CONFLICTS {
             let patch = match decide(live.as_deref())? {
                 Write::Nothing => return Ok(()),
@@ -251,12 +251,16 @@ impl Cluster for ArgoCd {
         }
         let manifest = manifest::application(application, repository, None, &self.settings.rules);
         let manner = Manner { hold: self.settings.hold, prune: self.settings.prune };
-        if let Some(live) = self.read(&request.app).await?
-            && let Some(set) = write::owner_set(&live)
-        {
+        // That there is none may be believed of the watch here: making one that exists is refused, and then it is read.
+        let live = if self.seen.is_complete() {
+            self.seen.get(&request.app)
+        } else {
+            self.ask(&request.app).await?
+        };
+        if let Some(set) = live.as_deref().and_then(write::owner_set) {
             self.check_set(set, &request.app).await?;
         }
-        self.write(&request.app, |live| match live {
+        self.write(&request.app, live, |live| match live {
             Some(live) => write::sync(live, &manifest, request, manner),
             None => Ok(Write::Create(write::create(&manifest, request, manner))),
         })
@@ -265,7 +269,7 @@ impl Cluster for ArgoCd {
 
     async fn refresh(&self, name: &AppName) -> Result<(), ClusterError> {
         let patch = write::refresh(Timestamp::now());
-        self.write(name, |live| match live {
+        self.write(name, self.read(name).await?, |live| match live {
             Some(_) => Ok(Write::Patch(patch.clone())),
             None => Err(ClusterError::Missing(name.clone())),
         })
@@ -273,7 +277,7 @@ impl Cluster for ArgoCd {
     }
 
     async fn terminate(&self, name: &AppName, request: &RequestId) -> Result<(), ClusterError> {
-        self.write(name, |live| match live {
+        self.write(name, self.read(name).await?, |live| match live {
             Some(live) => Ok(write::terminate(live, request)),
             None => Err(ClusterError::Missing(name.clone())),
         })
@@ -283,7 +287,7 @@ impl Cluster for ArgoCd {
     async fn automate(&self, name: &AppName) -> Result<(), ClusterError> {
         let Some(upkeep) = self.settings.automated else { return Ok(()) };
         let automated = Automated { enabled: Some(true), prune: upkeep.prune, self_heal: upkeep.self_heal };
-        self.write(name, |live| match live {
+        self.write(name, self.read(name).await?, |live| match live {
             Some(live) => Ok(write::automate(live, automated, self.settings.hold)),
             None => Err(ClusterError::Missing(name.clone())),
         })

@@ -7,6 +7,7 @@
 mod cache;
 mod command;
 mod remote;
+mod revert;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use crate::domain::names::{Revision, SourceName};
 use crate::ports::{SourceError, ValuesSource};
 
 pub use self::remote::{GitError, Repository};
+pub use self::revert::Revert;
 
 /// How git is used for all repositories.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,6 +248,7 @@ impl ValuesSource for Git {
 
 /// One line of `ls-tree -l`.
 struct Entry<'a> {
+    mode: &'a str,
     kind: Kind,
     id: &'a str,
     bytes: u64,
@@ -271,7 +274,7 @@ impl<'a> Entry<'a> {
             "120000" => Kind::Link,
             _folder_or_submodule => Kind::Other,
         };
-        Some(Self { kind, id, bytes: bytes.parse().unwrap_or(0), path })
+        Some(Self { mode, kind, id, bytes: bytes.parse().unwrap_or(0), path })
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The command is stored; the server that runs on the same database takes it, within a moment.
 
+mod revert;
+
 use clap::Args;
 use jiff::Timestamp;
 
@@ -10,7 +12,7 @@ use super::{Common, Exit, Failure, output, parts};
 use crate::app;
 use crate::domain::deployment::Command;
 use crate::domain::event::Kind;
-use crate::domain::names::{CustomerId, DeploymentId, Environment, ServiceName, Wave};
+use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision, ServiceName, Wave};
 use crate::store::Store;
 
 /// A deployment, and who asks.
@@ -80,6 +82,15 @@ pub struct Rollback {
     /// Only this wave of the customer
     #[arg(long, requires = "customer")]
     wave: Option<u32>,
+    /// Touch no cluster: make a commit on a branch that brings the customer's files back, for review
+    #[arg(long, requires = "customer", conflicts_with_all = ["service", "wave"])]
+    git_revert: bool,
+    /// The branch of that commit; `revert-<customer>-<commit>` where it is not given
+    #[arg(long, requires = "git_revert", value_name = "NAME")]
+    branch: Option<String>,
+    /// The commit to go back to; the last one that the customer was deployed to as a whole where it is not given
+    #[arg(long, requires = "git_revert", value_name = "COMMIT")]
+    to: Option<Revision>,
     /// Why, for those who look later
     #[arg(long, default_value = "no reason given")]
     reason: String,
@@ -178,6 +189,9 @@ pub(super) async fn retry(common: &Common, options: OneService) -> Result<Exit, 
 }
 
 pub(super) async fn rollback(common: &Common, options: Rollback) -> Result<Exit, Failure> {
+    if options.git_revert {
+        return revert::run(common, options).await;
+    }
     let by = who(options.by);
     let Some(customer) = options.customer else {
         let Some(deployment) = options.deployment else { return Ok(Exit::Usage) };

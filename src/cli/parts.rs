@@ -90,6 +90,11 @@ async fn place(config: &Config) -> Result<(Store, WorkerLease), Failure> {
 }
 
 fn wire(store: Store, cluster: Arc<dyn crate::ports::Cluster>, config: Config) -> Result<App, Failure> {
+    Ok(App { store, cluster, values: Arc::new(git(&config)?), config: Arc::new(config) })
+}
+
+/// The repositories of a configuration.
+pub(super) fn git(config: &Config) -> Result<Git, Failure> {
     let repositories = config.sources.iter().map(|source| Repository {
         name: source.name.clone(),
         url: source.url.clone(),
@@ -102,8 +107,7 @@ fn wire(store: Store, cluster: Arc<dyn crate::ports::Cluster>, config: Config) -
     let mut settings = GitSettings::new(config.data_dir.join("git"));
     settings.timeout = Duration::try_from(config.git.timeout).unwrap_or(settings.timeout);
     settings.max_output_bytes = config.git.max_output.as_u64();
-    let git = Git::new(settings, repositories).map_err(|error| Failure::new(Exit::InvalidInput, error))?;
-    Ok(App { store, cluster, values: Arc::new(git), config: Arc::new(config) })
+    Git::new(settings, repositories).map_err(|error| Failure::new(Exit::InvalidInput, error))
 }
 
 fn simulated(script: &Script, config: &Config) -> Result<Simulated, Failure> {

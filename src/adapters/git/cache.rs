@@ -98,6 +98,40 @@ impl Cache {
         self.git(Some(&self.directory), arguments, max_bytes, None).await
     }
 
+    /// Makes objects, with these variables. Nothing of it has a name until it is pushed.
+    pub(super) async fn write(
+        &self,
+        arguments: &[&str],
+        variables: &[(&'static str, String)],
+    ) -> Result<Answer, SourceError> {
+        let call = Call {
+            program: self.settings.program.as_os_str(),
+            directory: Some(&self.directory),
+            arguments,
+            protocols: "",
+            configuration: &[],
+            variables,
+            held: None,
+            timeout: self.settings.timeout,
+            max_output_bytes: self.settings.max_output_bytes,
+        };
+        git(call).await.map_err(|error: RunError| self.unavailable(error.to_string()))
+    }
+
+    /// Brings a commit to a branch of the remote. Never by force.
+    pub(super) async fn push(&self, commit: &Revision, branch: &str) -> Result<(), SourceError> {
+        let lock = self.lock().await?;
+        let what = format!("{commit}:{branch}");
+        let arguments = ["push", "--quiet", "--", &self.remote.url, &what];
+        let answer =
+            self.git(Some(&self.directory), &arguments, self.settings.max_output_bytes, Some(&lock)).await?;
+        if answer.code == Some(0) {
+            return Ok(());
+        }
+        let said = self.remote.scrub(&answer.stderr);
+        Err(SourceError::Refused(format!("the repository does not take {branch}: {}", said.trim())))
+    }
+
     /// A read failed although the commit is there: if the copy is to blame, the next fetch makes a new one.
     pub(super) fn suspect(&self, answer: &Answer) {
         if is_broken(answer) {

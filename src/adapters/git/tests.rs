@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod revert;
+
 /// A repository as somebody else has it, and a [`Git`] that reads it.
 struct World {
     folder: TempDir,
