@@ -17,6 +17,7 @@ mod demo;
 mod deploy;
 mod exit;
 mod explain;
+mod generate;
 mod graph;
 mod history;
 mod output;
@@ -92,6 +93,8 @@ pub enum Command {
     Explain(explain::Options),
     /// Find everything that is wrong with values files
     Validate(validate::Options),
+    /// Print the manifests that customers are deployed by, for Git
+    Generate(generate::Options),
     /// Predict how long a deployment takes, wave by wave
     Simulate(simulate::Options),
     /// Ask for a deployment, a check or a rollback by hand
@@ -143,6 +146,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Graph(options) => graph::run(&common, &options),
         Command::Explain(options) => explain::run(&common, &options),
         Command::Validate(options) => validate::run(&common, &options),
+        Command::Generate(options) => generate::run(&common, &options),
         Command::Simulate(options) => simulate::run(&common, &options),
         Command::Schema(options) => schema::run(&common, &options),
         Command::Completion(options) => complete::run(&options),
@@ -189,6 +193,7 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         | Command::Graph(_)
         | Command::Explain(_)
         | Command::Validate(_)
+        | Command::Generate(_)
         | Command::Simulate(_)
         | Command::Schema(_)
         | Command::Completion(_) => Ok(Exit::Success),

@@ -158,6 +158,13 @@ pub struct Source {
     pub targets: Vec<Target>,
 }
 
+impl Source {
+    /// Where Argo CD fetches it from.
+    pub fn seen_by_argo_cd(&self) -> &str {
+        self.argo_cd_url.as_deref().unwrap_or(&self.url)
+    }
+}
+
 /// What one ref deploys.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -15,19 +15,28 @@ use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::script::Script;
 use crate::app::App;
 use crate::config::argo_cd::{ArgoCd as ArgoCdSettings, AutoSync};
-use crate::config::{Cluster, Config, Source};
+use crate::config::{Cluster, Config};
+use crate::domain::manifest::Rules;
 use crate::store::{Settings, Store, WorkerLease};
 
 /// The configuration of this run.
 pub(super) fn config(common: &Common) -> Result<Config, Failure> {
-    let variable = |name: &str| std::env::var(name).ok();
+    read_config(common, &|name| std::env::var(name).ok())
+}
+
+/// The configuration of a run that needs no secret: variables for them need not be set.
+pub(super) fn config_without_secrets(common: &Common) -> Result<Config, Failure> {
+    read_config(common, &|_| Some("not needed".to_owned()))
+}
+
+fn read_config(common: &Common, variable: &dyn Fn(&str) -> Option<String>) -> Result<Config, Failure> {
     let mut config = match &common.config {
         None => Config::default(),
         Some(file) => {
             let name = file.display().to_string();
             let text = std::fs::read_to_string(file)
                 .map_err(|error| Failure::new(Exit::InvalidInput, format!("{name}: {error}")))?;
-            Config::parse(&name, &text, &variable)?
+            Config::parse(&name, &text, variable)?
         }
     };
     if let Some(folder) = &common.data_dir {
@@ -116,14 +125,10 @@ fn simulated(script: &Script, config: &Config) -> Result<Simulated, Failure> {
 }
 
 async fn argo_cd(settings: &ArgoCdSettings, config: &Config) -> Result<ArgoCd, Failure> {
-    let input = |(setting, reason): (String, String)| {
-        Failure::new(Exit::InvalidInput, format!("{setting}: {reason}"))
-    };
-    let url = |source: &Source| source.argo_cd_url.clone().unwrap_or_else(|| source.url.clone());
     let settings = argocd::Settings {
         kubeconfig: settings.kubeconfig.clone(),
         context: settings.context.clone(),
-        rules: settings.rules().map_err(input)?,
+        rules: rules(settings)?,
         provision: settings.provision.enabled,
         prune: settings.prune,
         hold: match settings.auto_sync {
@@ -136,9 +141,21 @@ async fn argo_cd(settings: &ArgoCdSettings, config: &Config) -> Result<ArgoCd, F
             prune: settings.automated.prune,
             self_heal: settings.automated.self_heal,
         }),
-        repositories: config.sources.iter().map(|source| (source.name.clone(), url(source))).collect(),
+        repositories: config
+            .sources
+            .iter()
+            .map(|source| (source.name.clone(), source.seen_by_argo_cd().to_owned()))
+            .collect(),
     };
     ArgoCd::connect(settings).await.map_err(|error| Failure::new(Exit::InvalidInput, error))
+}
+
+/// What objects are made like.
+pub(super) fn rules(settings: &ArgoCdSettings) -> Result<Rules, Failure> {
+    let input = |(setting, reason): (String, String)| {
+        Failure::new(Exit::InvalidInput, format!("{setting}: {reason}"))
+    };
+    settings.rules().map_err(input)
 }
 
 /// Who works here, for the one that finds the worker's place taken.

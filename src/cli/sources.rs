@@ -201,6 +201,17 @@ pub(super) fn revision_of(path: &Path) -> Result<Option<Revision>, Failure> {
     commit::clean_head(&std::fs::canonicalize(path).map_err(|_| nothing(path))?)
 }
 
+/// Where a file's folder is in its repository; none where it is in no repository.
+///
+/// # Errors
+/// When there is nothing at the path, or git cannot be run.
+pub(super) fn folder_in_repository(file: &Path) -> Result<Option<String>, Failure> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let real = std::fs::canonicalize(folder).map_err(|_| nothing(folder))?;
+    let top = commit::top(&real)?;
+    Ok(top.and_then(|top| Some(real.strip_prefix(&top).ok()?.display().to_string())))
+}
+
 /// The one customer at a path.
 ///
 /// # Errors
@@ -214,6 +225,17 @@ pub(super) fn only(path: &Path, options: &ReadOptions, order: Order) -> Result<R
         return Err(Failure::new(Exit::Usage, message));
     }
     reads.pop().ok_or_else(|| nothing(path))
+}
+
+/// Names that customers take from each other stand in the file of the second.
+pub(super) fn add_collisions(reads: &mut [Read]) {
+    let catalogs = reads.iter().filter_map(|read| Some(&read.loaded.as_ref()?.catalog));
+    for fault in values::colliding(catalogs) {
+        if let Some(read) = reads.iter_mut().find(|read| read.file == fault.place.file) {
+            read.diagnostics.push(fault);
+            read.diagnostics.sort_by_key(|diagnostic| (diagnostic.place.line, diagnostic.place.column));
+        }
+    }
 }
 
 /// Says on standard error what is wrong, and returns what can be deployed.

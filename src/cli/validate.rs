@@ -12,7 +12,6 @@ use super::sources::{self, Read, ReadOptions, count};
 use super::{Common, Exit, Failure, output};
 use crate::domain::catalog::Order;
 use crate::domain::diagnostic::{Diagnostic, Severity, any_error};
-use crate::domain::values;
 
 /// What is looked at, and how strictly.
 #[derive(Debug, Args)]
@@ -39,7 +38,7 @@ struct Findings {
 pub(super) fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
     let mut reads =
         sources::read(&options.paths, &options.reading, options.order.order.unwrap_or(Order::Waves))?;
-    add_collisions(&mut reads);
+    sources::add_collisions(&mut reads);
     if options.strict {
         for diagnostic in reads.iter_mut().flat_map(|read| &mut read.diagnostics) {
             diagnostic.severity = Severity::Error;
@@ -50,17 +49,6 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
     let exit = if any_error(&diagnostics) { Exit::InvalidInput } else { Exit::Success };
     output::print(common.output, &Findings { diagnostics }, || report(&reads))?;
     Ok(exit)
-}
-
-/// Names that customers take from each other stand in the file of the second.
-fn add_collisions(reads: &mut [Read]) {
-    let catalogs = reads.iter().filter_map(|read| Some(&read.loaded.as_ref()?.catalog));
-    for fault in values::colliding(catalogs) {
-        if let Some(read) = reads.iter_mut().find(|read| read.file == fault.place.file) {
-            read.diagnostics.push(fault);
-            read.diagnostics.sort_by_key(|diagnostic| (diagnostic.place.line, diagnostic.place.column));
-        }
-    }
 }
 
 fn report(reads: &[Read]) -> String {

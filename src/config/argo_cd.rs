@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::domain::deployment::Upkeep;
 use crate::domain::manifest::Rules;
 use crate::domain::names::Namespace;
+use crate::domain::removal::RemovedServices;
 
 /// How a real Argo CD is driven.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -35,6 +36,9 @@ pub struct ArgoCd {
     pub automated: Automated,
     /// What is made for each customer beside its Applications.
     pub provision: Provision,
+    /// What happens to services that are not in the values any more: `keep` or `prune`. Default `keep`, which
+    /// is what happens as yet with either.
+    pub removed_services: RemovedServices,
 }
 
 impl Default for ArgoCd {
@@ -50,6 +54,7 @@ impl Default for ArgoCd {
             auto_sync: AutoSync::default(),
             automated: Automated::default(),
             provision: Provision::default(),
+            removed_services: RemovedServices::default(),
         }
     }
 }

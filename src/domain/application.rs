@@ -189,4 +189,7 @@ pub struct ApplicationSpec {
     pub source: super::names::SourceName,
     /// The folder of the chart in the repository.
     pub path: String,
+    /// Values that stand in the Application itself, where that folder has none of the customer's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub values: Option<serde_json::Value>,
 }

@@ -1,12 +1,19 @@
 //! The Kubernetes objects that a customer is deployed by: its project, its namespace, its Applications.
 //!
 //! Plain JSON, so that what is applied and what `generate` prints is the same. Sources: Argo CD's
-//! `AppProject` and `Application` types.
+//! `AppProject` and `Application` types. [`set`] has the ApplicationSets that make the same Applications, and
+//! [`bundle`] everything of several customers.
 
 use serde_json::{Value, json};
 
 use super::application::ApplicationSpec;
 use super::names::{BASE, CustomerId, Environment, Namespace, Revision};
+
+pub mod bundle;
+pub mod customer;
+pub mod set;
+#[cfg(test)]
+mod tests;
 
 /// The label that everything made here carries, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "argocd-orchestrator");
@@ -128,34 +135,78 @@ pub fn application(
     rules: &Rules,
 ) -> Value {
     let service = spec.service.as_ref().map_or(BASE, |service| service.as_str());
-    let mut helm = json!({
-        "parameters": [{ "name": "render.service", "value": service, "forceString": true }],
-    });
-    if !rules.value_files.is_empty() {
-        helm["valueFiles"] = json!(rules.value_files);
+    Texts { service: Some(service), ..Texts::of(spec, repository, revision) }.application(rules)
+}
+
+/// The one Application of a customer in which all of it is rendered: Argo CD's own sync waves order it.
+///
+/// What the specification says of a service counts for nothing.
+pub fn whole(spec: &ApplicationSpec, repository: &str, revision: Option<&Revision>, rules: &Rules) -> Value {
+    Texts::of(spec, repository, revision).application(rules)
+}
+
+/// What differs between Applications, as texts: names, or the templates that an ApplicationSet makes them from.
+#[derive(Debug, Clone, Copy)]
+struct Texts<'a> {
+    name: &'a str,
+    customer: &'a str,
+    environment: &'a str,
+    namespace: &'a str,
+    repository: &'a str,
+    path: &'a str,
+    revision: Option<&'a Revision>,
+    /// The one that is rendered; none for all.
+    service: Option<&'a str>,
+    values: Option<&'a Value>,
+}
+
+impl<'a> Texts<'a> {
+    /// Of all services.
+    fn of(spec: &'a ApplicationSpec, repository: &'a str, revision: Option<&'a Revision>) -> Self {
+        Self {
+            name: spec.name.as_str(),
+            customer: spec.customer.as_str(),
+            environment: spec.environment.as_str(),
+            namespace: spec.namespace.as_str(),
+            repository,
+            path: &spec.path,
+            revision,
+            service: None,
+            values: spec.values.as_ref(),
+        }
     }
-    let mut source = json!({ "repoURL": repository, "path": spec.path, "helm": helm });
-    if let Some(revision) = revision {
-        source["targetRevision"] = json!(revision);
-    }
-    json!({
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Application",
-        "metadata": {
-            "name": spec.name,
-            "namespace": rules.argo_cd,
-            "labels": {
-                MANAGED_BY.0: MANAGED_BY.1,
-                CUSTOMER: spec.customer,
-                ENVIRONMENT: spec.environment,
-                SERVICE: service,
+
+    fn application(&self, rules: &Rules) -> Value {
+        let mut labels = json!({
+            MANAGED_BY.0: MANAGED_BY.1,
+            CUSTOMER: self.customer,
+            ENVIRONMENT: self.environment,
+        });
+        let mut source = json!({ "repoURL": self.repository, "path": self.path });
+        if let Some(service) = self.service {
+            labels[SERVICE] = json!(service);
+            source["helm"]["parameters"] =
+                json!([{ "name": "render.service", "value": service, "forceString": true }]);
+        }
+        if !rules.value_files.is_empty() {
+            source["helm"]["valueFiles"] = json!(rules.value_files);
+        }
+        if let Some(values) = self.values {
+            source["helm"]["valuesObject"] = values.clone();
+        }
+        if let Some(revision) = self.revision {
+            source["targetRevision"] = json!(revision);
+        }
+        json!({
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Application",
+            "metadata": { "name": self.name, "namespace": rules.argo_cd, "labels": labels },
+            "spec": {
+                "project": self.customer,
+                "source": source,
+                "destination": { "server": rules.server, "namespace": self.namespace },
+                "syncPolicy": { "syncOptions": rules.sync_options },
             },
-        },
-        "spec": {
-            "project": spec.customer,
-            "source": source,
-            "destination": { "server": rules.server, "namespace": spec.namespace },
-            "syncPolicy": { "syncOptions": rules.sync_options },
-        },
-    })
+        })
+    }
 }

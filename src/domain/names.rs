@@ -185,7 +185,18 @@ impl AppName {
     pub fn of_base(customer: &CustomerId) -> Result<Self, NameError> {
         format!("{customer}-{BASE}").parse()
     }
+
+    /// The Application with all of a customer, `<customer>-applications`.
+    ///
+    /// # Errors
+    /// When the joined name is longer than a label may be.
+    pub fn of_all(customer: &CustomerId) -> Result<Self, NameError> {
+        format!("{customer}-{ALL}").parse()
+    }
 }
+
+/// The last part of the name of an Application with all of a customer.
+pub const ALL: &str = "applications";
 
 /// The part of a customer that all its services share (its configMaps); no service may have this name.
 pub const BASE: &str = "base";

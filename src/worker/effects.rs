@@ -184,5 +184,6 @@ fn spec(brief: &Brief, change: usize) -> Option<ApplicationSpec> {
         namespace: plan.namespace.clone(),
         source: plan.source.clone(),
         path: brief.path.clone(),
+        values: None,
     })
 }

@@ -4,6 +4,7 @@
 
 mod commands;
 mod demo;
+mod generate;
 mod help;
 mod serve;
 

@@ -141,6 +141,7 @@ fn spec(plan: &Plan, change: &Change) -> ApplicationSpec {
         namespace: plan.namespace.clone(),
         source: plan.source.clone(),
         path: "charts".into(),
+        values: None,
     }
 }
 

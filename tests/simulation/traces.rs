@@ -87,6 +87,7 @@ impl Rehearsal {
             namespace: "c-production".parse().unwrap(),
             source: "values".parse().unwrap(),
             path: "charts/c".into(),
+            values: None,
         };
         model.ensure(&[spec], now);
         Self { model, now, trace: Vec::new() }

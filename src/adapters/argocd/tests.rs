@@ -45,6 +45,7 @@ fn spec() -> ApplicationSpec {
         namespace: "c-production".parse().unwrap(),
         source: "values".parse().unwrap(),
         path: "charts/c".into(),
+        values: None,
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn spec(service: &str) -> ApplicationSpec {
         namespace: "c".parse().unwrap(),
         source: "values".parse().unwrap(),
         path: format!("charts/{service}"),
+        values: None,
     }
 }
 
