@@ -17,6 +17,7 @@ use crate::store::{Accepted, DeadLetter, NewEvent, Store, StoreError};
 
 pub mod customers;
 pub mod draft;
+pub mod generated;
 pub mod intake;
 
 /// The parts, wired once by whoever starts the program. Cheap to clone.

@@ -1,14 +1,18 @@
 //! Performing what was decided: each effect until the cluster has taken it, or it is not wanted any more.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::app::App;
+use crate::app::generated::{self, Values};
 use crate::domain::application::ApplicationSpec;
 use crate::domain::deployment::{Brief, Deployment, Effect, Input};
-use crate::domain::names::AppName;
-use crate::ports::{Cluster, ClusterError, SyncRequest};
+use crate::domain::names::{AppName, Revision};
+use crate::ports::{ClusterError, SyncRequest};
 
 /// Effects that are performed at once.
 const AT_ONCE: usize = 16;
@@ -22,6 +26,8 @@ pub(super) struct Effects {
     waiting: Vec<Waiting>,
     timeout: Duration,
     epoch: u64,
+    /// Values that stand in Applications themselves, by commit.
+    values: Mutex<HashMap<Revision, Option<Values>>>,
 }
 
 struct Waiting {
@@ -48,7 +54,7 @@ enum Outcome {
 
 impl Effects {
     pub(super) fn new(pending: Vec<(i64, Effect)>, timeout: Duration, epoch: u64) -> Self {
-        let mut effects = Self { waiting: Vec::new(), timeout, epoch };
+        let mut effects = Self { waiting: Vec::new(), timeout, epoch, values: Mutex::default() };
         effects.add(pending);
         effects
     }
@@ -78,7 +84,7 @@ impl Effects {
     }
 
     /// Performs what is due.
-    pub(super) async fn perform(&mut self, cluster: &dyn Cluster, deployment: &Deployment) -> Performed {
+    pub(super) async fn perform(&mut self, app: &App, deployment: &Deployment) -> Performed {
         let now = Instant::now();
         let mut performed = Performed::default();
         let (due, mut later): (Vec<_>, Vec<_>) =
@@ -86,9 +92,9 @@ impl Effects {
         let (wanted, unwanted): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|waiting| deployment.wants(&waiting.effect));
         performed.settled.extend(unwanted.into_iter().map(|waiting| waiting.id));
-        let (epoch, timeout) = (self.epoch, self.timeout);
+        let (epoch, timeout, values) = (self.epoch, self.timeout, &self.values);
         let work = wanted.into_iter().map(|waiting| async move {
-            let work = perform(cluster, &deployment.brief, &waiting.effect, epoch);
+            let work = perform(app, &deployment.brief, &waiting.effect, epoch, values);
             let outcome = match tokio::time::timeout(timeout, work).await {
                 Ok(outcome) => outcome,
                 // Whether it was taken is unknown; doing it again is safe.
@@ -123,19 +129,30 @@ impl Effects {
     }
 }
 
-async fn perform(cluster: &dyn Cluster, brief: &Brief, effect: &Effect, epoch: u64) -> Outcome {
+async fn perform(
+    app: &App,
+    brief: &Brief,
+    effect: &Effect,
+    epoch: u64,
+    values: &Mutex<HashMap<Revision, Option<Values>>>,
+) -> Outcome {
+    let cluster = app.cluster.as_ref();
     let result = match effect {
-        Effect::Sync { change, app, request, revision, reason } => {
+        Effect::Sync { change, app: name, request, revision, reason } => {
             let sync = SyncRequest {
-                app: app.clone(),
+                app: name.clone(),
                 request: request.clone(),
                 revision: revision.clone(),
                 reason: reason.clone(),
                 epoch,
             };
-            match spec(brief, *change as usize) {
-                Some(application) => cluster.sync(&application, &sync).await,
-                None => Err(ClusterError::Missing(app.clone())),
+            match (spec(brief, *change as usize), of_commit(app, brief, revision, values).await) {
+                (Some(application), Ok(values)) => {
+                    let values = values.and_then(|values| values.get(name).cloned());
+                    cluster.sync(&ApplicationSpec { values, ..application }, &sync).await
+                }
+                (_, Err(error)) => Err(error),
+                (None, Ok(_)) => Err(ClusterError::Missing(name.clone())),
             }
         }
         Effect::Refresh { app, .. } => cluster.refresh(app).await,
@@ -158,6 +175,22 @@ async fn perform(cluster: &dyn Cluster, brief: &Brief, effect: &Effect, epoch: u
             Outcome::Refused(error.to_string())
         }
     }
+}
+
+/// The values of a commit, read once.
+async fn of_commit(
+    app: &App,
+    brief: &Brief,
+    revision: &Revision,
+    known: &Mutex<HashMap<Revision, Option<Values>>>,
+) -> Result<Option<Values>, ClusterError> {
+    let mut known = known.lock().await;
+    if let Some(values) = known.get(revision) {
+        return Ok(values.clone());
+    }
+    let values = generated::values(app, brief, revision).await?;
+    known.insert(revision.clone(), values.clone());
+    Ok(values)
 }
 
 fn app_of(effect: &Effect) -> Option<&AppName> {

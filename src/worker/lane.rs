@@ -110,7 +110,7 @@ impl<'a> Drive<'a> {
         let interval = positive(self.lane.app.config.microservices.health_check.interval);
         let mut full_look = Instant::now() + interval;
         loop {
-            let performed = self.effects.perform(cluster.as_ref(), &self.deployment).await;
+            let performed = self.effects.perform(&self.lane.app, &self.deployment).await;
             self.settled.extend(performed.settled);
             if !performed.inputs.is_empty() {
                 let refused = performed.inputs.into_iter().map(|input| (None, input)).collect();

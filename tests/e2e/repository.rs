@@ -9,8 +9,11 @@ use anyhow::{Context, ensure};
 /// Where the charts are, in the repository as in the product's own.
 pub(crate) const CHARTS: &str = "examples/helm-charts";
 
-/// Further values for every customer, relative to its chart.
-pub(crate) const OVERLAY: &str = "../../overlays/e2e.yaml";
+/// Where Config-as-Code files are.
+pub(crate) const CAC: &str = "examples/cac-configs";
+
+/// Further values for every customer. Argo CD takes a path with a slash in front as one from the repository's root.
+pub(crate) const OVERLAY: &str = "/examples/helm-charts/overlays/e2e.yaml";
 
 /// A service of a small customer.
 #[derive(Debug, Clone)]
@@ -99,6 +102,24 @@ impl Repository {
         }
         repository.commit("Add the customers")?;
         Ok(repository)
+    }
+
+    /// The example in Config as Code.
+    pub(crate) fn config_as_code(folder: &Path, overlay: &str) -> anyhow::Result<Self> {
+        let repository = Self::begin(folder, overlay)?;
+        std::fs::create_dir_all(folder.join("examples"))?;
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(CAC), &folder.join(CAC))?;
+        repository.commit("Add the customers")?;
+        Ok(repository)
+    }
+
+    /// Replaces a text of a Config-as-Code file, which must be there once, and commits.
+    pub(crate) fn replace_in(&self, file: &str, from: &str, to: &str) -> anyhow::Result<String> {
+        let path = self.folder.join(file);
+        let text = std::fs::read_to_string(&path)?;
+        ensure!(text.matches(from).count() == 1, "{file} has {from:?} not exactly once");
+        std::fs::write(path, text.replace(from, to))?;
+        self.commit("Change a value")
     }
 
     /// Small customers.

@@ -36,6 +36,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: order::by_dependencies,
     },
     Scenario {
+        name: "config-as-code",
+        about: "55 services of the other values format, whose values stand in the Applications",
+        smoke: false,
+        run: order::config_as_code,
+    },
+    Scenario {
         name: "sync-wave-orchestration",
         about: "a wave waits for the slowest pod of the wave before it",
         smoke: true,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{self, ARGO_CD, kubectl};
 use crate::records::{CUSTOMER, Edges};
-use crate::repository::{CHARTS, OVERLAY, Repository};
+use crate::repository::{CAC, CHARTS, Repository};
 use crate::scenarios::Scenario;
 use crate::server::Server;
 
@@ -92,7 +92,7 @@ impl World {
                 "dependency-resolution": { "retry-delay": "1s" },
             },
             "microservices": { "health-check": { "interval": "10s", "timeout": "10s" } },
-            "cluster": { "argo-cd": { "kubeconfig": kubeconfig, "value-files": [OVERLAY] } },
+            "cluster": { "argo-cd": { "kubeconfig": kubeconfig, "value-files": [crate::repository::OVERLAY] } },
         });
         Ok(Self {
             program: program.to_owned(),
@@ -129,6 +129,7 @@ impl World {
                 "environment": "production",
                 "charts-path": format!("{CHARTS}/customers"),
                 "base-chart": format!("{CHARTS}/base"),
+                "cac-path": CAC,
             }],
         }]);
         // JSON is YAML too.

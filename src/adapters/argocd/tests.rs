@@ -352,3 +352,23 @@ fn an_application_set_that_would_undo_a_pin_or_sync_itself_is_refused() {
         assert!(fits, "{set}: {found:?}");
     }
 }
+
+#[test]
+fn values_that_stand_in_an_application_are_replaced_and_not_mixed() {
+    let with = |values: Value| {
+        let spec = ApplicationSpec { values: Some(values), ..spec() };
+        manifest::application(&spec, "https://example.com/r.git", None, &rules())
+    };
+    let before = json!({ "global": { "imageTag": "v1", "old": 1 }, "configMaps": { "a": "b" } });
+    let live = changed(|live| live["spec"]["source"]["helm"]["valuesObject"] = before);
+    let patch = |manifest: &Value| match write::sync(&live, manifest, &request("d-2.web.1", 4), PIN) {
+        Ok(Write::Patch(patch)) => patch["spec"]["source"]["helm"]["valuesObject"].clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        patch(&with(json!({ "global": { "imageTag": "v2" } }))),
+        json!({ "global": { "imageTag": "v2", "old": null }, "configMaps": null })
+    );
+    // A customer that has a chart of its own now.
+    assert_eq!(patch(&desired()), Value::Null);
+}

@@ -102,7 +102,12 @@ pub(super) fn sync(
     let ours = is_ours(live);
     let policy = live.spec.sync_policy.as_ref();
     let mut spec = if ours {
-        manifest["spec"].clone()
+        let mut spec = manifest["spec"].clone();
+        // All of the source is ours but what it is held to, which is decided below: what is not in it any more goes.
+        let mut source = turning(live.spec.source.as_ref().unwrap_or(&Value::Null), &spec["source"]);
+        source.as_object_mut().map(|source| source.remove("targetRevision"));
+        spec["source"] = source;
+        spec
     } else {
         adopt(live, manifest, request)?;
         json!({})
@@ -145,6 +150,16 @@ pub(super) fn sync(
         patch["status"] = json!({ "operationState": null });
     }
     Ok(Write::Patch(patch))
+}
+
+/// The merge patch that turns one value into another: keys that are gone are null in it.
+fn turning(from: &Value, to: &Value) -> Value {
+    let (Value::Object(from), Value::Object(to)) = (from, to) else { return to.clone() };
+    let gone = from.keys().filter(|key| !to.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let there = to.iter().map(|(key, value)| {
+        (key.clone(), from.get(key).map_or_else(|| value.clone(), |before| turning(before, value)))
+    });
+    Value::Object(there.chain(gone).collect())
 }
 
 /// Whether automated sync is on. Source: Argo CD takes an absent `enabled` for true.

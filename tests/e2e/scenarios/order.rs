@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 
 use crate::records::{applications, check_edges, check_healthy_at, check_waves, pods};
-use crate::repository::{Customer, Repository};
+use crate::repository::{CAC, Customer, Repository};
 use crate::world::{FAST, World, fresh};
 
 pub(crate) fn whole_customer(world: &mut World) -> anyhow::Result<()> {
@@ -87,5 +87,34 @@ pub(crate) fn slow_wave(world: &mut World) -> anyhow::Result<()> {
     let wait = slow.duration_since(running["cache"].made).as_secs();
     ensure!(wait >= 12, "cache was ready after {wait} s: it did not behave as it should");
     println!("     wave 1 waited {wait} s for one pod of wave 0, though nothing of it depends on that");
+    Ok(())
+}
+
+pub(crate) fn config_as_code(world: &mut World) -> anyhow::Result<()> {
+    let customer = "customer-c";
+    fresh(&[customer])?;
+    let repository = Repository::config_as_code(&world.place(), FAST)?;
+    world.set("/sync-wave/health-check-timeout", json!("240s"))?;
+    world.start(&repository)?;
+    let first = world.deployed(customer, "succeeded", &[])?;
+    let commit = first["revision"].as_str().context("no revision")?.to_owned();
+    let apps = applications(customer)?;
+    check_healthy_at(&commit, &apps, apps.keys())?;
+    ensure!(pods(customer, "customer-c-production")?.len() == 55, "not all of its services run");
+    println!("     55 services of a Config-as-Code file are healthy");
+
+    let file = format!("{CAC}/customer-c.yaml");
+    let version =
+        |number: &str| format!("- name: payment-service\n    enabled: true\n    version: \"{number}\"");
+    repository.replace_in(&file, &version("1.8.0"), &version("9.9.9"))?;
+    let second = world.deployed(customer, "succeeded", &[])?;
+    let services = second["services"].as_array().context("no services")?;
+    let touched: Vec<&str> = services
+        .iter()
+        .filter(|service| service["action"] == "sync")
+        .filter_map(|service| service["service"].as_str())
+        .collect();
+    ensure!(touched == ["payment-service"], "touched: {touched:?}");
+    println!("     a new version of payment-service touched it alone");
     Ok(())
 }
