@@ -91,7 +91,8 @@ impl World {
                 "rollback-threshold": 1,
                 "dependency-resolution": { "retry-delay": "1s" },
             },
-            "microservices": { "health-check": { "interval": "10s", "timeout": "10s" } },
+            // The server runs beside the cluster, where no Service's address leads anywhere.
+            "microservices": { "health-check": { "interval": "10s", "timeout": "10s", "http": false } },
             "cluster": { "argo-cd": { "kubeconfig": kubeconfig, "value-files": [OVERLAY] } },
         });
         Ok(Self {

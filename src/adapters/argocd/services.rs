@@ -1,6 +1,7 @@
 //! Where a customer's services are reached: the Kubernetes Services of their Applications.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1;
@@ -11,6 +12,9 @@ use super::{ArgoCd, failure};
 use crate::domain::names::{AppName, Namespace};
 use crate::domain::probe::address::{Port, Service};
 use crate::ports::{ClusterError, Services};
+
+/// How long the API server's name may take to be resolved.
+const LOOK_UP: Duration = Duration::from_secs(5);
 
 impl ArgoCd {
     /// The addresses of the API server: no health check ever goes there.
@@ -55,10 +59,14 @@ pub(super) fn facts(service: v1::Service) -> Service {
 pub(super) async fn addresses(config: &kube::Config) -> Vec<IpAddr> {
     let host = config.cluster_url.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    match tokio::net::lookup_host((host.as_str(), 443)).await {
-        Ok(found) => found.map(|address| address.ip()).collect(),
-        Err(error) => {
-            tracing::debug!(host, %error, "the API server's name is not resolved");
+    let look_up = tokio::net::lookup_host((host.as_str(), 443));
+    match tokio::time::timeout(LOOK_UP, look_up).await {
+        Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!(
+                host,
+                "the API server's name is not resolved: health checks cannot tell its address"
+            );
             Vec::new()
         }
     }

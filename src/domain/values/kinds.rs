@@ -17,8 +17,7 @@ pub(super) const OBJECT_NAME: Kind = Kind {
 /// The path of a health check; never another host or port.
 pub(super) const ENDPOINT: Kind = Kind {
     what: "a path",
-    help: "begin with `/` and use letters, digits and `- . _ ~ / ? = & % :` only, without `..`; host and port are \
-           the service's own",
+    help: "begin with one `/`, then letters, digits and `-._~/?=&%:`, no `..`; host and port are the service's own",
     code: Code::BadValue,
     fits: |text| text.parse::<Endpoint>().is_ok(),
 };
