@@ -2,4 +2,5 @@
 
 pub mod argocd;
 pub mod git;
+pub mod probe;
 pub mod simulated;

@@ -12,7 +12,7 @@ use crate::domain::deployment::{Command, Deployment, Input};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::event::Request;
 use crate::domain::names::{DeploymentId, EventId};
-use crate::ports::{Cluster, ValuesSource};
+use crate::ports::{Cluster, Probe, ValuesSource};
 use crate::store::{Accepted, DeadLetter, NewEvent, Store, StoreError};
 
 pub mod customers;
@@ -27,6 +27,8 @@ pub struct App {
     pub store: Store,
     /// The Applications.
     pub cluster: Arc<dyn Cluster>,
+    /// Who asks services whether they are well; none where nobody does.
+    pub probe: Option<Arc<dyn Probe>>,
     /// The repositories.
     pub values: Arc<dyn ValuesSource>,
     /// The settings.

@@ -18,7 +18,10 @@ use crate::domain::event::KnownSource;
 use crate::domain::names::{CustomerId, Environment, SourceName};
 
 pub mod argo_cd;
+pub mod health;
 pub mod rollouts;
+
+pub use health::Microservices;
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -297,30 +300,6 @@ pub enum Algorithm {
     TopologicalSort,
 }
 
-/// What is expected of a customer's services.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Microservices {
-    /// How Applications are looked at.
-    pub health_check: HealthCheck,
-}
-
-/// How Applications are looked at.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct HealthCheck {
-    /// How often Applications are read although nothing was heard of them. Default 30 s.
-    pub interval: SignedDuration,
-    /// How long one read or request may take. Default 10 s.
-    pub timeout: SignedDuration,
-}
-
-impl Default for HealthCheck {
-    fn default() -> Self {
-        Self { interval: SignedDuration::from_secs(30), timeout: SignedDuration::from_secs(10) }
-    }
-}
-
 /// Which deployments need an approval.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -461,11 +440,16 @@ impl Config {
         if let Cluster::ArgoCd(argo_cd) = &self.cluster {
             argo_cd.rules()?;
         }
+        self.microservices.health_check.check(&self.cluster)?;
         for (setting, value) in [
             ("sync-wave.health-check-timeout", self.sync_wave.health_check_timeout),
             ("sync-wave.refresh-pause", self.sync_wave.refresh_pause),
             ("microservices.health-check.interval", self.microservices.health_check.interval),
             ("microservices.health-check.timeout", self.microservices.health_check.timeout),
+            (
+                "microservices.health-check.circuit-breaker.open",
+                self.microservices.health_check.circuit_breaker.open,
+            ),
             ("grpc.timeout", self.grpc.timeout),
             ("git.timeout", self.git.timeout),
         ] {

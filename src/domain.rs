@@ -6,8 +6,9 @@
 //!
 //! Read in this order: [`names`], [`diagnostic`], [`yaml`], [`catalog`] and [`values`] (what a customer
 //! wants), [`graph`] (in which order), [`impact`] and [`plan`] (what a push touches), [`application`] and
-//! [`gate`] (what Argo CD shows, and what that proves), [`deployment`] (the state machine),
-//! [`event`] (how a request arrives), [`manifest`] and [`removal`] (what is made in the cluster, and unmade).
+//! [`gate`] (what Argo CD shows, and what that proves), [`probe`] (what a service says of itself), [`deployment`]
+//! (the state machine), [`event`] (how a request arrives), [`manifest`] and [`removal`] (what is made in
+//! the cluster, and unmade).
 
 pub mod application;
 pub mod catalog;
@@ -24,6 +25,7 @@ pub mod names;
 pub mod nearest;
 pub mod plan;
 pub mod predict;
+pub mod probe;
 pub mod removal;
 pub mod review;
 pub mod schema;

@@ -3,12 +3,15 @@
 //! Each has a real implementation and one for tests; nothing else is a trait.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::domain::application::{Application, ApplicationSpec};
-use crate::domain::names::{AppName, RequestId, Revision, SourceName};
+use crate::domain::names::{AppName, Namespace, RequestId, Revision, SourceName};
+use crate::domain::probe::address::Service;
+use crate::domain::probe::{Outcome, Question};
 
 /// The Applications of an Argo CD.
 #[async_trait]
@@ -75,6 +78,20 @@ pub enum ClusterError {
     /// It never will, for the reason given.
     #[error("{0}")]
     Refused(String),
+}
+
+/// Whoever asks services whether they are well.
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// Asks once. Ends within the time given, whatever happens.
+    async fn ask(&self, question: &Question, within: Duration) -> Outcome;
+}
+
+/// The Kubernetes Services that services are reached by.
+#[async_trait]
+pub trait Services: Send + Sync {
+    /// Reads one; none where it does not exist.
+    async fn service(&self, namespace: &Namespace, name: &AppName) -> Result<Option<Service>, ClusterError>;
 }
 
 /// The repositories that values and charts come from.

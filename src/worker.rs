@@ -21,6 +21,7 @@ use crate::store::{EventState, StoreError, StoredEvent, WorkerLease};
 
 mod effects;
 mod lane;
+mod prober;
 
 /// How often the store is asked whether another process has written.
 const POLL: Duration = Duration::from_millis(200);

@@ -137,7 +137,16 @@ fn the_domain_does_no_input_and_output_and_knows_no_clock_and_no_chance() {
         "crate::store",
         "crate::worker",
     ];
-    check("the domain is pure", |path| path.starts_with("src/domain"), &outside, &[]);
+    let value = "an address is a value: nothing is connected to";
+    check(
+        "the domain is pure",
+        |path| path.starts_with("src/domain"),
+        &outside,
+        &[
+            ("src/domain/probe/address.rs", "use std::net::{IpAddr,", value),
+            ("src/domain/probe/network.rs", "use std::net::IpAddr;", value),
+        ],
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The real Argo CD, driven by its custom resources.
 //!
 //! [`facts`] says what an Application tells, [`write`] what is written to it and when it must not be; both are pure.
-//! [`watch`] keeps what Argo CD shows up to date, [`provision`] makes the place that a customer is deployed to.
+//! [`watch`] keeps what Argo CD shows up to date, [`provision`] makes the place that a customer is deployed to,
+//! [`services`] says where a customer's services are reached.
 //! Here they meet the Kubernetes API.
 //!
 //! Kubernetes' own permissions are all that guards this way: what Argo CD's API server would check (sync windows,
@@ -11,12 +12,14 @@ mod facts;
 mod provision;
 mod resource;
 mod rollouts;
+mod services;
 #[cfg(test)]
 mod tests;
 mod watch;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,6 +92,8 @@ pub struct ArgoCd {
     provision: Option<Provision>,
     settings: Settings,
     following: JoinHandle<()>,
+    /// Where the API server is.
+    server: Vec<IpAddr>,
 }
 
 impl std::fmt::Debug for ArgoCd {
@@ -104,7 +109,9 @@ impl ArgoCd {
     /// When there is no usable configuration of a cluster. That the cluster does not answer is no error: it is
     /// waited for.
     pub async fn connect(settings: Settings) -> Result<Self, ClusterError> {
-        let client = client(&settings).await?;
+        let config = configuration(&settings).await?;
+        let server = services::addresses(&config).await;
+        let client = Client::try_from(config).map_err(refused)?;
         let namespace = settings.rules.argo_cd.as_str();
         let applications = Api::namespaced(client.clone(), namespace);
         let seen = Arc::new(Seen::new());
@@ -113,7 +120,18 @@ impl ArgoCd {
         let sets = Api::namespaced_with(client.clone(), namespace, &kind);
         let provision = settings.provision.then(|| Provision::new(client.clone(), settings.rules.clone()));
         let (checked, expected) = (Mutex::default(), Mutex::default());
-        Ok(Self { client, applications, seen, sets, checked, expected, provision, settings, following })
+        Ok(Self {
+            client,
+            applications,
+            seen,
+            sets,
+            checked,
+            expected,
+            provision,
+            settings,
+            following,
+            server,
+        })
     }
 
     /// The Application as it is now: what the watch has seen, or what the server says. That there is none is believed
@@ -315,20 +333,22 @@ pub fn understand(json: &Value) -> Option<application::Application> {
     Some(facts::facts(&name, &app))
 }
 
-async fn client(settings: &Settings) -> Result<Client, ClusterError> {
-    let refused =
-        |error: &dyn std::fmt::Display| ClusterError::Refused(format!("no cluster is configured: {error}"));
+fn refused(error: impl std::fmt::Display) -> ClusterError {
+    ClusterError::Refused(format!("no cluster is configured: {error}"))
+}
+
+async fn configuration(settings: &Settings) -> Result<kube::Config, ClusterError> {
     let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
     let mut config = match (&settings.kubeconfig, &settings.context) {
         (Some(file), _) => {
-            let read = Kubeconfig::read_from(file).map_err(|error| refused(&error))?;
-            kube::Config::from_custom_kubeconfig(read, &options).await.map_err(|error| refused(&error))?
+            let read = Kubeconfig::read_from(file).map_err(refused)?;
+            kube::Config::from_custom_kubeconfig(read, &options).await.map_err(refused)?
         }
-        (None, Some(_)) => kube::Config::from_kubeconfig(&options).await.map_err(|error| refused(&error))?,
-        (None, None) => kube::Config::infer().await.map_err(|error| refused(&error))?,
+        (None, Some(_)) => kube::Config::from_kubeconfig(&options).await.map_err(refused)?,
+        (None, None) => kube::Config::infer().await.map_err(refused)?,
     };
     config.connect_timeout = Some(Duration::from_secs(5));
-    Client::try_from(config).map_err(|error| refused(&error))
+    Ok(config)
 }
 
 /// The one place where an answer of the Kubernetes API becomes ours.

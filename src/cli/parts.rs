@@ -11,12 +11,14 @@ use tracing_subscriber::EnvFilter;
 use super::{Command, Common, Exit, Failure, output};
 use crate::adapters::argocd::{self, ArgoCd, Hold};
 use crate::adapters::git::{Git, GitSettings, Repository};
+use crate::adapters::probe::{self, HttpProbe};
 use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::script::Script;
 use crate::app::App;
 use crate::config::argo_cd::{ArgoCd as ArgoCdSettings, AutoSync};
 use crate::config::{Cluster, Config};
 use crate::domain::manifest::Rules;
+use crate::ports::Probe;
 use crate::store::{Settings, Store, WorkerLease};
 
 /// The configuration of this run.
@@ -71,11 +73,15 @@ fn database(config: &Config) -> PathBuf {
 /// Who works is settled before the cluster is touched, so that whoever finds the place taken is told by whom.
 pub(super) async fn app(config: Config) -> Result<(App, WorkerLease), Failure> {
     let (store, lease) = place(&config).await?;
-    let cluster: Arc<dyn crate::ports::Cluster> = match &config.cluster {
-        Cluster::Simulated(script) => Arc::new(simulated(script, &config)?),
-        Cluster::ArgoCd(settings) => Arc::new(argo_cd(settings, &config).await?),
+    let (cluster, probe): (Arc<dyn crate::ports::Cluster>, _) = match &config.cluster {
+        Cluster::Simulated(script) => (Arc::new(simulated(script, &config)?), None),
+        Cluster::ArgoCd(settings) => {
+            let cluster = Arc::new(argo_cd(settings, &config).await?);
+            let probe = probe(&cluster, &config)?;
+            (cluster, probe)
+        }
     };
-    Ok((wire(store, cluster, config)?, lease))
+    Ok((wire(store, cluster, probe, config)?, lease))
 }
 
 /// The same on a simulated cluster, for those who want to look into it.
@@ -85,7 +91,7 @@ pub(super) async fn demo(
 ) -> Result<(App, Arc<Simulated>, WorkerLease), Failure> {
     let (store, lease) = place(&config).await?;
     let cluster = Arc::new(simulated(&script, &config)?);
-    let app = wire(store, Arc::clone(&cluster) as Arc<dyn crate::ports::Cluster>, config)?;
+    let app = wire(store, Arc::clone(&cluster) as Arc<dyn crate::ports::Cluster>, None, config)?;
     Ok((app, cluster, lease))
 }
 
@@ -98,8 +104,32 @@ async fn place(config: &Config) -> Result<(Store, WorkerLease), Failure> {
     Ok((store, lease))
 }
 
-fn wire(store: Store, cluster: Arc<dyn crate::ports::Cluster>, config: Config) -> Result<App, Failure> {
-    Ok(App { store, cluster, values: Arc::new(git(&config)?), config: Arc::new(config) })
+/// Who asks the services of a real cluster whether they are well, where somebody is to.
+fn probe(cluster: &Arc<ArgoCd>, config: &Config) -> Result<Option<Arc<dyn Probe>>, Failure> {
+    let health_check = &config.microservices.health_check;
+    if !health_check.is_made(&config.cluster) {
+        return Ok(None);
+    }
+    let prometheus = health_check.prometheus_url.as_ref().map(|url| url.parse()).transpose();
+    let settings = probe::Settings {
+        allowed: health_check.allowed_networks.clone(),
+        reserved: cluster.api_server().to_vec(),
+        prometheus: prometheus.map_err(|error: probe::PrometheusError| {
+            let setting = "microservices.health-check.prometheus-url";
+            Failure::new(Exit::InvalidInput, format!("{setting}: {error}"))
+        })?,
+    };
+    let services = Arc::clone(cluster) as Arc<dyn crate::ports::Services>;
+    Ok(Some(Arc::new(HttpProbe::new(services, settings))))
+}
+
+fn wire(
+    store: Store,
+    cluster: Arc<dyn crate::ports::Cluster>,
+    probe: Option<Arc<dyn Probe>>,
+    config: Config,
+) -> Result<App, Failure> {
+    Ok(App { store, cluster, probe, values: Arc::new(git(&config)?), config: Arc::new(config) })
 }
 
 /// The repositories of a configuration.

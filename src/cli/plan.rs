@@ -241,6 +241,7 @@ fn baselines(before: &Plan) -> Baselines {
         revision: before.revision.clone(),
         rendering: change.rendering.clone(),
         healthy_at: Timestamp::UNIX_EPOCH,
+        health_check: None,
     };
     before.changes.iter().map(|change| (change.name().to_owned(), baseline(change))).collect()
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::names::{AppName, RequestId, Revision};
+use super::probe::Verdict;
 
 /// One Application as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,10 @@ pub struct Application {
     /// `ComparisonError` or `InvalidSpecError`: any sync would end in an error.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<String>,
+    /// What the service's own health check says; none where it has none, or none is made. Argo CD knows nothing of
+    /// it: who reads the Application adds it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub check: Option<Verdict>,
 }
 
 impl Application {

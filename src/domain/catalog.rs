@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::diagnostic::Place;
 use super::names::{CustomerId, Environment, Namespace, ServiceName, Wave};
+use super::probe::endpoint::Endpoint;
 
 /// The services of one customer and environment, at one commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -110,12 +111,12 @@ pub struct Dependency {
     pub place: Place,
 }
 
-/// The HTTP check of a service's pods.
+/// The HTTP check of a service's pods, which the orchestrator makes too, through their Service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
-    /// Path on the service, beginning with `/`.
-    pub endpoint: String,
+    /// Path on the service.
+    pub endpoint: Endpoint,
     /// HTTP method. Default `GET`.
     pub method: String,
     /// Port of its container; none for the service's own.
@@ -127,6 +128,21 @@ pub struct HealthCheck {
     pub timeout_seconds: u32,
     /// Seconds between two checks. Default 30.
     pub interval_seconds: u32,
+    /// Attempts in a row that fail until it counts as failing. Default 3.
+    pub failure_threshold: u32,
+    /// Attempts in a row that pass until it counts as passing. Default 1.
+    pub success_threshold: u32,
+    /// What Prometheus must say as well; none for nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prometheus: Option<PrometheusCheck>,
+}
+
+/// A question to the operator's Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PrometheusCheck {
+    /// In PromQL: a vector that is not empty (or a scalar that is not 0) passes, no data is no verdict.
+    pub query: String,
 }
 
 /// How the pods of a service are replaced.

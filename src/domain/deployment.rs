@@ -17,12 +17,14 @@ mod effect;
 mod forward;
 mod machine;
 mod observe;
+mod occasion;
 mod policy;
 mod service;
 mod state;
 mod why;
 
 use machine::Stepper;
+pub use occasion::Occasion;
 use service::later;
 pub use why::Blocker;
 

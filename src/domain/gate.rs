@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::application::{Application, BLOCKED_BY_WINDOW, HealthStatus, Operation, Phase, SyncStatus};
 use super::names::{RequestId, Revision};
+use super::probe::Verdict;
 
 /// What is seen of an operation that we asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +126,16 @@ pub enum Doubt {
         /// What it is instead.
         status: HealthStatus,
     },
+    /// Healthy, as far as Argo CD can see; its own health check has not said so.
+    Unchecked {
+        /// What was seen of it last.
+        reason: String,
+    },
+    /// Healthy, as far as Argo CD can see; its own health check fails.
+    CheckFails {
+        /// How.
+        reason: String,
+    },
     /// Healthy, and not for long enough yet.
     Stabilising,
     /// The Application does not exist.
@@ -171,7 +182,12 @@ impl Doubt {
             | Self::OtherRevision
             | Self::OutOfSync
             | Self::NotCompared { .. } => true,
-            Self::OtherOperation | Self::Uncleared | Self::Stabilising | Self::Missing => false,
+            Self::OtherOperation
+            | Self::Uncleared
+            | Self::Unchecked { .. }
+            | Self::CheckFails { .. }
+            | Self::Stabilising
+            | Self::Missing => false,
         }
     }
 }
@@ -188,6 +204,8 @@ impl std::fmt::Display for Doubt {
             Self::OtherOperation => f.write_str("somebody else's operation is running on it"),
             Self::Uncleared => f.write_str("Argo CD has not cleared the operation that ended on it"),
             Self::Health { status } => write!(f, "it is {status}"),
+            Self::Unchecked { reason } => write!(f, "its health check has not passed yet: {reason}"),
+            Self::CheckFails { reason } => write!(f, "its health check fails: {reason}"),
             Self::Stabilising => f.write_str("it is healthy, but not for long enough yet"),
             Self::Missing => f.write_str("its Application does not exist"),
         }
@@ -277,12 +295,21 @@ fn settled(app: &Application) -> Result<(), Doubt> {
 
 fn healthy(app: &Application) -> Result<(), Doubt> {
     match app.health.status {
-        HealthStatus::Healthy => Ok(()),
+        HealthStatus::Healthy => checked(app),
         status @ (HealthStatus::Suspended
         | HealthStatus::Progressing
         | HealthStatus::Missing
         | HealthStatus::Degraded
         | HealthStatus::Unknown) => Err(Doubt::Health { status }),
+    }
+}
+
+/// What its own health check adds, where one is made.
+fn checked(app: &Application) -> Result<(), Doubt> {
+    match &app.check {
+        None | Some(Verdict::Passing) => Ok(()),
+        Some(Verdict::Unknown { reason }) => Err(Doubt::Unchecked { reason: reason.clone() }),
+        Some(Verdict::Failing { reason }) => Err(Doubt::CheckFails { reason: reason.clone() }),
     }
 }
 
@@ -324,6 +351,7 @@ mod tests {
             reconciled_at: Some(at(58)),
             refresh_pending: false,
             condition: None,
+            check: None,
         }
     }
 
@@ -362,6 +390,35 @@ mod tests {
         ("missing", |app| app.health.status = HealthStatus::Missing, "it is Missing"),
         ("degraded", |app| app.health.status = HealthStatus::Degraded, "it is Degraded"),
         ("unknown health", |app| app.health.status = HealthStatus::Unknown, "it is Unknown"),
+        ("its check passes", |app| app.check = Some(Verdict::Passing), ""),
+        (
+            "its check was not made",
+            |app| app.check = Some(Verdict::untried()),
+            "its health check has not passed yet: no attempt has ended",
+        ),
+        (
+            "its check does not pass",
+            |app| app.check = Some(Verdict::Unknown { reason: "GET /health answered 503".into() }),
+            "its health check has not passed yet: GET /health answered 503",
+        ),
+        (
+            "its check fails",
+            |app| app.check = Some(Verdict::Failing { reason: "GET /health answered 503".into() }),
+            "its health check fails: GET /health answered 503",
+        ),
+        (
+            "what Argo CD says comes first",
+            |app| {
+                app.health.status = HealthStatus::Progressing;
+                app.check = Some(Verdict::Failing { reason: "GET /health answered 503".into() });
+            },
+            "it is Progressing",
+        ),
+        (
+            "a check proves nothing of old health",
+            |app| (app.reconciled_at, app.check) = (Some(at(57)), Some(Verdict::Passing)),
+            STALE,
+        ),
         (
             "somebody else asks for an operation",
             |app| app.requested = Some(Requested { request: None, revision: None }),

@@ -168,6 +168,7 @@ mod tests {
             revision: "a".repeat(40).parse().unwrap(),
             rendering: rendering(&before, service, service.wave.unwrap(), &chart("files")),
             healthy_at: jiff::Timestamp::UNIX_EPOCH,
+            health_check: None,
         };
         let mut found = Vec::new();
         for service in after.enabled() {
@@ -248,8 +249,12 @@ mod tests {
         let shop = shop();
         let now = rendering(&shop, &shop.services[0], Wave(0), &chart("files"));
         let [a, c]: [Revision; 2] = ["a", "c"].map(|digit| digit.repeat(40).parse().unwrap());
-        let before =
-            Baseline { revision: a.clone(), rendering: now.clone(), healthy_at: jiff::Timestamp::UNIX_EPOCH };
+        let before = Baseline {
+            revision: a.clone(),
+            rendering: now.clone(),
+            healthy_at: jiff::Timestamp::UNIX_EPOCH,
+            health_check: None,
+        };
         assert_eq!(differences(Some(&before), &now, Some(&a)), []);
         assert_eq!(differences(Some(&before), &now, Some(&c)), [Reason::Elsewhere { at: c.clone() }]);
         assert_eq!(differences(None, &now, Some(&c)), [Reason::New]);

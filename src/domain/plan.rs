@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::catalog::{Catalog, Order, RollbackPolicy, Strategy};
+use super::catalog::{Catalog, HealthCheck, Order, RollbackPolicy, Strategy};
 use super::graph::Graph;
 use super::impact::{self, Reason};
 use super::names::{
@@ -77,6 +77,9 @@ pub struct Change {
     /// How its pods are replaced.
     #[serde(default)]
     pub strategy: Strategy,
+    /// How it is asked whether it is well; none where its values say nothing, or where it has no pod to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
 }
 
 impl Change {
@@ -146,6 +149,9 @@ pub struct Baseline {
     pub rendering: Rendering,
     /// When it got its verdict.
     pub healthy_at: Timestamp,
+    /// How it is asked whether it is well, at that commit: a way back is gated by what was true there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
 }
 
 /// The SHA-256 of a value's canonical JSON (keys sorted, no white space), in hexadecimal.
@@ -259,6 +265,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, NameError> {
             previous,
             rollback: service.rollback.clone(),
             strategy: service.strategy,
+            health_check: service.health_check.clone().filter(|_| service.replicas > 0),
         });
     }
     if inputs.purpose == Purpose::Deploy {
@@ -317,6 +324,7 @@ fn base(inputs: &Inputs<'_>, priority: u64) -> Result<Change, NameError> {
         previous,
         rollback: RollbackPolicy::default(),
         strategy: Strategy::default(),
+        health_check: None,
     })
 }
 

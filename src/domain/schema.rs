@@ -256,6 +256,23 @@ struct HealthCheck {
     /// Seconds between two checks. Default 30.
     #[schemars(range(min = 1))]
     interval_seconds: Option<u32>,
+    /// Attempts in a row that fail until it counts as failing. Default 3.
+    #[schemars(range(min = 1, max = 100))]
+    failure_threshold: Option<u32>,
+    /// Attempts in a row that pass until it counts as passing. Default 1.
+    #[schemars(range(min = 1, max = 100))]
+    success_threshold: Option<u32>,
+    /// What the operator's Prometheus must say as well.
+    prometheus: Option<PrometheusCheck>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described, never built")]
+struct PrometheusCheck {
+    /// In PromQL: a vector that is not empty (or a scalar that is not 0) passes, no data is no verdict.
+    #[schemars(length(min = 1, max = 4096))]
+    query: String,
 }
 
 /// In upper or lower case.

@@ -220,6 +220,7 @@ fn baseline(digit: char) -> Baseline {
             chart: fingerprint(&2),
         },
         healthy_at: at(9),
+        health_check: None,
     }
 }
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Key;
 use super::effects::Effects;
+use super::prober::Prober;
 use crate::app::{App, draft};
 use crate::domain::deployment::{Deployment, Effect, Input, JournalEntry, State, step};
 use crate::domain::names::AppName;
@@ -74,6 +75,7 @@ struct Drive<'a> {
     positions: HashMap<AppName, u32>,
     /// The newest version of each Application that was looked at: what is older proves nothing.
     newest: HashMap<AppName, u64>,
+    prober: Prober,
 }
 
 impl<'a> Drive<'a> {
@@ -89,6 +91,7 @@ impl<'a> Drive<'a> {
             settled: Vec::new(),
             positions: changes.map(|(change, position)| (change.app.clone(), position)).collect(),
             newest: HashMap::new(),
+            prober: Prober::new(&lane.app),
             deployment,
         })
     }
@@ -129,6 +132,10 @@ impl<'a> Drive<'a> {
                 () = self.lane.stop.cancelled() => return self.finish().await,
                 () = self.lane.wake.notified() => self.take_inbox().await?,
                 () = tokio::time::sleep_until(wake) => {}
+                change = self.prober.changed() => {
+                    self.look_at(HashSet::from([change])).await?;
+                    continue;
+                }
                 changed = changes.recv() => {
                     let changed = self.gather(changed, &mut changes);
                     self.look_at(changed).await?;
@@ -215,13 +222,14 @@ impl<'a> Drive<'a> {
         let mut failure = None;
         for (change, app, read) in read {
             match read {
-                Ok(Ok(application)) => {
-                    if let Some(application) = &application {
+                Ok(Ok(mut application)) => {
+                    if let Some(application) = &mut application {
                         let newest = self.newest.entry(app).or_default();
                         if application.resource_version < *newest {
                             continue;
                         }
                         *newest = application.resource_version;
+                        application.check = self.prober.verdict(&self.deployment, change);
                     }
                     inputs.push((None, Input::Observed { change, application: application.map(Box::new) }));
                 }
@@ -316,6 +324,7 @@ impl<'a> Drive<'a> {
             let seq = self.deployment.progress.version;
             entries.push(JournalEntry { seq, at, input, transitions: stepped.transitions });
         }
+        self.prober.follow(&self.deployment);
         if entries.is_empty() { Ok(()) } else { self.save(&entries, &effects, taken).await }
     }
 
@@ -396,6 +405,6 @@ impl<'a> Drive<'a> {
 }
 
 /// A duration that is not negative.
-fn positive(duration: SignedDuration) -> Duration {
+pub(super) fn positive(duration: SignedDuration) -> Duration {
     duration.try_into().unwrap_or(Duration::ZERO)
 }

@@ -160,7 +160,12 @@ fn plan(rng: &mut Rng, seed: u64, purpose: Purpose) -> Plan {
         config: fingerprint(&1),
         chart: fingerprint(&2),
     };
-    let baseline = Baseline { revision: revision('a'), rendering: rendering.clone(), healthy_at: noon() };
+    let baseline = Baseline {
+        revision: revision('a'),
+        rendering: rendering.clone(),
+        healthy_at: noon(),
+        health_check: None,
+    };
     let mut changes = Vec::with_capacity(services + 1);
     for position in 0..=services {
         let previous = (purpose != Purpose::Deploy || rng.u32(0..100) < known).then(|| baseline.clone());
@@ -193,6 +198,7 @@ fn plan(rng: &mut Rng, seed: u64, purpose: Purpose) -> Plan {
                 max_versions: 5,
                 failure_threshold: (rng.u32(0..4) == 0).then(|| rng.u32(1..4)),
             },
+            health_check: None,
         });
     }
     if purpose == Purpose::Deploy {

@@ -15,7 +15,7 @@ use argocd_orchestrator::config::{Config, Source, SyncWave, Target};
 use argocd_orchestrator::domain::deployment::{Command, Deployment, ServiceState, State};
 use argocd_orchestrator::domain::event;
 use argocd_orchestrator::domain::names::{DeploymentId, EventId, Revision};
-use argocd_orchestrator::ports::Cluster;
+use argocd_orchestrator::ports::{Cluster, Probe};
 use argocd_orchestrator::store::{
     DeploymentFilter, EventState, Outcome, Settings, Store, StoreError, StoredEvent,
 };
@@ -40,6 +40,8 @@ pub struct World {
     pub script: Script,
     /// Puts something between the worker and the cluster.
     pub between: fn(Arc<Simulated>) -> Arc<dyn Cluster>,
+    /// Who asks services whether they are well.
+    pub probe: Option<Arc<dyn Probe>>,
 }
 
 /// The running program.
@@ -64,7 +66,7 @@ impl World {
             ..Behaviour::default()
         };
         let script = Script { seed: 7, speed: Speed::try_from(SPEED).unwrap(), default, ..Script::default() };
-        Self { folder, repo, config, script, between: |cluster| cluster }
+        Self { folder, repo, config, script, between: |cluster| cluster, probe: None }
     }
 
     /// Makes a service behave differently.
@@ -105,6 +107,7 @@ impl World {
         let app = App {
             store,
             cluster: (self.between)(Arc::clone(&cluster)),
+            probe: self.probe.clone(),
             values: Arc::new(git),
             config: Arc::new(self.config.clone()),
         };

@@ -59,6 +59,7 @@ pub(super) fn facts(name: &AppName, app: &resource::Application) -> Application 
             .flatten()
             .find(|condition| matches!(condition.kind.as_str(), "ComparisonError" | "InvalidSpecError"))
             .map(|condition| format!("{}: {}", condition.kind, condition.message)),
+        check: None,
     }
 }
 

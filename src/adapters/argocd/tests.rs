@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::facts::facts;
 use super::resource::{Application, Automated};
+use super::services;
 use super::write::{self, Hold, Manner, Write};
 use crate::domain::application::{ApplicationSpec, HealthStatus, Phase, SyncStatus};
 use crate::domain::manifest::{self, Rules, Tenant};
@@ -371,4 +372,26 @@ fn values_that_stand_in_an_application_are_replaced_and_not_mixed() {
     );
     // A customer that has a chart of its own now.
     assert_eq!(patch(&desired()), Value::Null);
+}
+
+#[test]
+fn a_service_says_where_it_leads() {
+    let check = |spec: Value, expected: &str| {
+        let service =
+            serde_json::from_value(json!({ "metadata": { "name": "c-web" }, "spec": spec })).unwrap();
+        let found = services::facts(service);
+        let ports: Vec<_> = found.ports.iter().map(|port| (port.port, port.target)).collect();
+        let ip = found.cluster_ip.as_deref().unwrap_or("-");
+        assert_eq!(format!("{} {ip} {} {ports:?}", found.kind, found.selects), expected);
+    };
+    let udp = json!({ "port": 53, "protocol": "UDP" });
+    check(
+        json!({
+            "type": "ClusterIP", "clusterIP": "10.96.7.1", "selector": { "app": "web" },
+            "ports": [udp, { "port": 80, "targetPort": "main" }, { "port": 81, "targetPort": 8081 }, { "port": 82 }],
+        }),
+        "ClusterIP 10.96.7.1 true [(80, None), (81, Some(8081)), (82, Some(82))]",
+    );
+    check(json!({ "clusterIP": "None", "selector": {} }), "ClusterIP None false []");
+    check(json!({ "type": "ExternalName", "externalName": "evil.example" }), "ExternalName - false []");
 }

@@ -78,6 +78,7 @@ impl App {
                 reconciled_at: None,
                 refresh_pending: false,
                 condition: None,
+                check: None,
             },
             changed: false,
             place,

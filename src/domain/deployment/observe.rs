@@ -14,6 +14,7 @@ use crate::domain::catalog::Strategy;
 use crate::domain::gate::{self, Doubt, SyncSeen};
 use crate::domain::names::{RequestId, Revision};
 use crate::domain::plan::{Action, Baseline, Purpose};
+use crate::domain::probe::Verdict;
 
 /// Which way a run goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -212,19 +213,41 @@ impl Stepper<'_> {
             | State::Superseded { .. } => return,
         }
         let health = app.map_or(HealthStatus::Missing, |app| app.health.status);
-        match (&self.progress.services[change], health) {
-            (ServiceState::Unhealthy { .. }, HealthStatus::Healthy) => {
+        let said = app.and_then(|app| app.check.as_ref());
+        // Its own check adds to what Argo CD finds wrong nothing that matters. No verdict of it is no loss; yet what
+        // was lost to it comes back with a verdict only.
+        let failing = match said {
+            Some(Verdict::Failing { reason }) if health == HealthStatus::Healthy => Some(reason.clone()),
+            Some(Verdict::Failing { .. } | Verdict::Passing | Verdict::Unknown { .. }) | None => None,
+        };
+        let unknown = matches!(said, Some(Verdict::Unknown { .. }));
+        let fine = health == HealthStatus::Healthy && failing.is_none();
+        let mut before = None;
+        if let ServiceState::Unhealthy { since, deadline, check, .. } = &self.progress.services[change] {
+            before = Some((*since, *deadline, check.is_some()));
+        }
+        match before {
+            Some((_, _, true)) if fine && unknown => {}
+            Some(_) if fine => {
                 self.set(change, ServiceState::Healthy { since: self.now }, "healthy again");
             }
-            (ServiceState::Unhealthy { since, deadline, .. }, health) => {
-                let state = ServiceState::Unhealthy { since: *since, deadline: *deadline, health };
-                self.set(change, state, format!("it is {health}"));
+            Some((since, deadline, _)) => {
+                let cause = match &failing {
+                    Some(reason) => format!("its health check fails: {reason}"),
+                    None => format!("it is {health}"),
+                };
+                let state = ServiceState::Unhealthy { since, deadline, health, check: failing };
+                self.set(change, state, cause);
             }
-            (_, HealthStatus::Healthy) => {}
-            (_, health) => {
+            None if fine => {}
+            None => {
+                let cause = match &failing {
+                    Some(reason) => format!("its health check fails after its verdict: {reason}"),
+                    None => format!("it turned {health} after its verdict"),
+                };
                 let deadline = self.after(self.brief.policy.health_timeout);
-                let state = ServiceState::Unhealthy { since: self.now, deadline, health };
-                self.set(change, state, format!("it turned {health} after its verdict"));
+                let state = ServiceState::Unhealthy { since: self.now, deadline, health, check: failing };
+                self.set(change, state, cause);
             }
         }
     }
@@ -278,11 +301,15 @@ impl Stepper<'_> {
                 }
                 ServiceState::Checking(checking) => self.expire_check(change, checking),
                 // Where nothing waits for it any more, nobody looks whether it recovered either.
-                ServiceState::Unhealthy { deadline, health, .. }
+                ServiceState::Unhealthy { deadline, health, check, .. }
                     if deadline <= self.now
                         && matches!(self.progress.state, State::Running | State::Paused { .. }) =>
                 {
-                    let reason = format!("it turned {health} after its verdict and did not recover in time");
+                    let lost = "after its verdict and did not recover in time";
+                    let reason = match check {
+                        Some(reason) => format!("its health check failed {lost}: {reason}"),
+                        None => format!("it turned {health} {lost}"),
+                    };
                     self.fail(change, reason);
                 }
                 ServiceState::Waiting { .. }
@@ -441,7 +468,11 @@ impl Stepper<'_> {
             (Way::Back, Some(previous)) => previous.rendering.clone(),
             (Way::Back, None) | (Way::Forward, _) => planned.rendering.clone(),
         };
-        let baseline = Baseline { revision: revision.clone(), rendering, healthy_at: self.now };
+        let health_check = match way {
+            Way::Forward => planned.health_check.clone(),
+            Way::Back => planned.previous.as_ref().and_then(|previous| previous.health_check.clone()),
+        };
+        let baseline = Baseline { revision: revision.clone(), rendering, healthy_at: self.now, health_check };
         let (service, keep) = (planned.name().to_owned(), planned.rollback.max_versions);
         match way {
             Way::Forward => {

@@ -33,6 +33,9 @@ pub enum ServiceState {
         deadline: Timestamp,
         /// What Argo CD says.
         health: HealthStatus,
+        /// How its own health check fails, where it is that which does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        check: Option<String>,
     },
     /// It did not become healthy, in all its attempts.
     Failed {

@@ -5,6 +5,7 @@
 //! `second input`. A story has a line for each change of state and each effect, at its second.
 
 mod backward;
+mod checks;
 mod forward;
 mod people;
 
@@ -20,6 +21,7 @@ use crate::domain::application::{
 use crate::domain::catalog::{Order, RollbackPolicy, Strategy};
 use crate::domain::names::{Revision, Wave};
 use crate::domain::plan::{Action, Baseline, Change, Purpose, Rendering, fingerprint};
+use crate::domain::probe::Verdict;
 
 fn second(count: i64) -> Timestamp {
     Timestamp::from_second(1_788_264_000 + count).unwrap()
@@ -62,6 +64,7 @@ fn brief(plan: &str, policy: Policy) -> Brief {
             revision: revision(digit),
             rendering: rendering.clone(),
             healthy_at: second(-100),
+            health_check: None,
         };
         changes.push(Change {
             app: format!("c-{name}").parse().unwrap(),
@@ -83,6 +86,7 @@ fn brief(plan: &str, policy: Policy) -> Brief {
             previous: previous.chars().next().filter(|digit| *digit != '-').map(baseline),
             rollback: RollbackPolicy::default(),
             strategy: Strategy::default(),
+            health_check: None,
         });
     }
     Brief {
@@ -233,6 +237,7 @@ impl Play {
             reconciled_at: None,
             refresh_pending: false,
             condition: None,
+            check: None,
         };
         let health = match fact {
             "gone" => return None,
@@ -261,6 +266,15 @@ impl Play {
                 HealthStatus::Healthy
             }
             "healthy" => HealthStatus::Healthy,
+            "unchecked" | "failing" | "passing" => {
+                let reason = "GET /health answered 503".to_owned();
+                app.check = Some(match fact {
+                    "unchecked" => Verdict::Unknown { reason },
+                    "failing" => Verdict::Failing { reason },
+                    _ => Verdict::Passing,
+                });
+                HealthStatus::Healthy
+            }
             "progressing" => HealthStatus::Progressing,
             "degraded" => HealthStatus::Degraded,
             "suspended" => HealthStatus::Suspended,

@@ -96,6 +96,9 @@ pub enum Blocker {
     Unhealthy {
         /// What Argo CD says.
         health: HealthStatus,
+        /// How its own health check fails, where it is that which does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        check: Option<String>,
         /// Since when.
         since: Timestamp,
         /// When it counts as failed.
@@ -129,6 +132,7 @@ impl Blocker {
             Self::Sync { seen: SyncSeen::OtherOperation, .. } => "other-operation",
             Self::Sync { .. } => "sync",
             Self::Verdict { doubt: Doubt::Stale, .. } => "stale-health",
+            Self::Verdict { doubt: Doubt::Unchecked { .. } | Doubt::CheckFails { .. }, .. } => "health-check",
             Self::Verdict { .. } => "health",
             Self::Unreachable { .. } => "cluster-unreachable",
             Self::Unhealthy { .. } => "unhealthy",
@@ -170,7 +174,15 @@ impl fmt::Display for Blocker {
             Self::Unreachable { reason, since } => {
                 write!(f, "the cluster does not answer since {}: {reason}", Clock(*since))
             }
-            Self::Unhealthy { health, since, until } => {
+            Self::Unhealthy { check: Some(reason), since, until, .. } => {
+                write!(
+                    f,
+                    "its health check fails since {}, after its verdict, given up at {}: {reason}",
+                    Clock(*since),
+                    Clock(*until)
+                )
+            }
+            Self::Unhealthy { health, since, until, check: None } => {
                 write!(
                     f,
                     "turned {health} at {} after its verdict, given up at {}",
@@ -257,9 +269,12 @@ impl Deployment {
             ServiceState::Checking(checking) => {
                 Some(Blocker::Verdict { doubt: checking.doubt.clone(), until: checking.deadline })
             }
-            ServiceState::Unhealthy { since, deadline, health } => {
-                Some(Blocker::Unhealthy { health: *health, since: *since, until: *deadline })
-            }
+            ServiceState::Unhealthy { since, deadline, health, check } => Some(Blocker::Unhealthy {
+                health: *health,
+                check: check.clone(),
+                since: *since,
+                until: *deadline,
+            }),
             ServiceState::Retreating(Retreat::Stopping { deadline, .. }) => {
                 Some(Blocker::Termination { until: *deadline })
             }

@@ -53,8 +53,12 @@ impl Given {
             let service = catalog.service(graph.name(node)).unwrap();
             impact::rendering(catalog, service, graph.wave(node), &chart)
         };
-        let baseline =
-            |rendering| Baseline { revision: revision('a'), rendering, healthy_at: self.healthy_at };
+        let baseline = |rendering| Baseline {
+            revision: revision('a'),
+            rendering,
+            healthy_at: self.healthy_at,
+            health_check: None,
+        };
         let mut baselines: Baselines = (0..past.len())
             .map(|node| (past.name(node).to_string(), baseline(rendering(&self.before, &past, node))))
             .collect();

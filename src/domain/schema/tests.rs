@@ -54,6 +54,10 @@ applications:
 #[test]
 fn a_service_and_a_dependency_have_schemas_of_their_own() {
     check(Kind::Microservice, "{name: x, image: 'x:1', dependencies: [redis]}", true);
+    let checked = "{name: x, healthCheck: {endpoint: /h, failureThreshold: 2, prometheus: {query: up}}}";
+    check(Kind::Microservice, checked, true);
+    check(Kind::Microservice, &checked.replace("failureThreshold: 2", "success-threshold: 0"), false);
+    check(Kind::Microservice, &checked.replace("query: up", "url: x"), false);
     check(Kind::Microservice, "{image: 'x:1'}", false);
     check(Kind::Microservice, "{name: X}", false);
     check(Kind::Dependency, "user-service", true);

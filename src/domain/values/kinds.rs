@@ -4,6 +4,7 @@ use crate::domain::diagnostic::Code;
 use crate::domain::names::LABEL_LENGTH;
 
 use super::reading::Kind;
+use crate::domain::probe::endpoint::Endpoint;
 
 /// A name of an object in the cluster.
 pub(super) const OBJECT_NAME: Kind = Kind {
@@ -16,13 +17,18 @@ pub(super) const OBJECT_NAME: Kind = Kind {
 /// The path of a health check; never another host or port.
 pub(super) const ENDPOINT: Kind = Kind {
     what: "a path",
-    help: "begin with `/` and use letters, digits and `- . _ ~ / ? = & % :` only; host and port are the service's own",
+    help: "begin with one `/`, then letters, digits and `-._~/?=&%:`, no `..`; host and port are the service's own",
+    code: Code::BadValue,
+    fits: |text| text.parse::<Endpoint>().is_ok(),
+};
+
+/// A question to Prometheus.
+pub(super) const QUERY: Kind = Kind {
+    what: "a Prometheus query",
+    help: "write PromQL that gives a vector or a scalar, at most 4096 characters",
     code: Code::BadValue,
     fits: |text| {
-        text.starts_with('/')
-            && !text.starts_with("//")
-            && text.len() <= 1024
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/?=&%:".contains(c))
+        !text.trim().is_empty() && text.len() <= 4096 && !text.chars().any(|c| c.is_control() && c != '\n')
     },
 };
 

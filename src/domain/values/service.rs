@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value as Json;
 
 use crate::domain::catalog::{
-    Dependency, HealthCheck, Reference, RollbackPolicy, Service, Strategy, VolumeClaim,
+    Dependency, HealthCheck, PrometheusCheck, Reference, RollbackPolicy, Service, Strategy, VolumeClaim,
 };
 use crate::domain::diagnostic::{Code, Diagnostic, Place, quoted};
 use crate::domain::names::{ServiceName, Wave};
 use crate::domain::yaml::{Node, Value, to_json};
 
-use super::kinds::{ACCESS_MODE, ENDPOINT, METHOD, MOUNT_PATH, OBJECT_NAME, QUANTITY, VOLUME_NAME};
+use super::kinds::{ACCESS_MODE, ENDPOINT, METHOD, MOUNT_PATH, OBJECT_NAME, QUANTITY, QUERY, VOLUME_NAME};
 use super::reading::{Fields, Reader};
 use super::shared;
 
@@ -191,15 +191,31 @@ fn health_check<'a>(
     let timeout = timeout.and_then(|node| reader.whole(node, "timeoutSeconds", 1..=86_400));
     let interval = fields.take(reader, "intervalSeconds");
     let interval = interval.and_then(|node| reader.whole(node, "intervalSeconds", 1..=86_400));
+    let failures = fields.take(reader, "failureThreshold");
+    let failures = failures.and_then(|node| reader.whole(node, "failureThreshold", 1..=100));
+    let successes = fields.take(reader, "successThreshold");
+    let successes = successes.and_then(|node| reader.whole(node, "successThreshold", 1..=100));
+    let prometheus = fields.take(reader, "prometheus").and_then(|node| prometheus_check(reader, node));
     shared::keep(extra, "healthCheck", fields.rest(reader, &[]));
     Some(HealthCheck {
-        endpoint: endpoint?,
+        endpoint: endpoint?.parse().ok()?,
         method: method.unwrap_or_else(|| "GET".into()).to_ascii_uppercase(),
         port: port.and_then(|port| u16::try_from(port).ok()),
         expected_status: status.and_then(|status| u16::try_from(status).ok()).unwrap_or(200),
         timeout_seconds: timeout.unwrap_or(10),
         interval_seconds: interval.unwrap_or(30),
+        failure_threshold: failures.unwrap_or(3),
+        success_threshold: successes.unwrap_or(1),
+        prometheus,
     })
+}
+
+fn prometheus_check<'a>(reader: &mut Reader<'a>, node: &'a Node) -> Option<PrometheusCheck> {
+    let mut fields = reader.fields(node, "prometheus")?;
+    let query = fields.require(reader, "query", "write `query: up{...} == 1`");
+    let query = query.and_then(|node| reader.checked(node, "query", &QUERY));
+    fields.rest(reader, &[]);
+    Some(PrometheusCheck { query: query? })
 }
 
 fn strategy<'a>(reader: &mut Reader<'a>, node: &'a Node) -> Option<Strategy> {

@@ -168,6 +168,44 @@ fn every_key_may_be_in_either_spelling() {
 }
 
 #[test]
+fn a_health_check_says_how_often_it_must_say_the_same() {
+    let of = |text: &str| good(text).services[1].health_check.clone().unwrap();
+    let plain = of(HELM);
+    assert_eq!((plain.failure_threshold, plain.success_threshold, plain.prometheus), (3, 1, None));
+    let query = "sum(up{job=\"user\"}) > 0";
+    let more = format!(
+        "failureThreshold: 5\n          successThreshold: 2\n          prometheus: {{query: '{query}'}}\n"
+    );
+    let helm = of(&HELM.replace("expectedStatus: 200\n", &format!("expectedStatus: 200\n          {more}")));
+    assert_eq!((helm.failure_threshold, helm.success_threshold), (5, 2));
+    assert_eq!(helm.prometheus.as_ref().unwrap().query, query);
+    let kebab = more
+        .replace("failureT", "failure-t")
+        .replace("successT", "success-t")
+        .replace("\n          ", "\n      ");
+    let cac = of(&CAC.replace("expected-status: 200\n", &format!("expected-status: 200\n      {kebab}")));
+    assert_eq!(cac, helm);
+    check(
+        "expectedStatus: 200",
+        "failureThreshold: 0",
+        &["28:29 bad-value `failureThreshold` is 0 (write a number from 1 to 100)"],
+    );
+    check(
+        "expectedStatus: 200",
+        "prometheus: {url: 'http://evil'}",
+        &[
+            "28:23 missing-key `query` is missing (write `query: up{...} == 1`)",
+            "28:24 unknown-key nobody reads the key `url` (it is kept, but nobody reads it: remove it if it is not for your chart)",
+        ],
+    );
+    let path = "begin with one `/`, then letters, digits and `-._~/?=&%:`, no `..`; host and port are the service's own";
+    for trick in ["//evil", "http://evil/", "/x@evil", "/../x", "/%2e%2e/x", "/a%0d%0ab"] {
+        let fault = format!("26:21 bad-value `endpoint` takes a path, not `{trick}` ({path})");
+        check("endpoint: /health", &format!("endpoint: '{trick}'"), &[&fault]);
+    }
+}
+
+#[test]
 fn generated_values_give_the_same_services_again() {
     let cac = good(CAC);
     let values = helm_values(&cac);

@@ -86,4 +86,12 @@ spec:
       port: {{ .ctx.service.port | default 8080 | int }}
       targetPort: main
       protocol: TCP
+    {{- /* Whoever asks for its health asks through the service: a port of its own is one more here. */}}
+    {{- $check := .ctx.service.healthCheck | default dict }}
+    {{- if and $check.port (ne (int $check.port) (.ctx.service.port | default 8080 | int)) }}
+    - name: health
+      port: {{ $check.port | int }}
+      targetPort: {{ coalesce .ctx.overrides.port $check.port | int }}
+      protocol: TCP
+    {{- end }}
 {{- end -}}
