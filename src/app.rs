@@ -17,7 +17,7 @@ use crate::store::{Accepted, DeadLetter, NewEvent, Store, StoreError};
 
 pub mod customers;
 pub mod draft;
-pub mod generated;
+pub mod inline_values;
 pub mod intake;
 
 /// The parts, wired once by whoever starts the program. Cheap to clone.

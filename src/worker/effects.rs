@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::app::App;
-use crate::app::generated::{self, Values};
+use crate::app::inline_values::{self, Values};
 use crate::domain::application::ApplicationSpec;
 use crate::domain::deployment::{Brief, Deployment, Effect, Input};
 use crate::domain::names::{AppName, Revision};
@@ -188,7 +188,7 @@ async fn of_commit(
     if let Some(values) = known.get(revision) {
         return Ok(values.clone());
     }
-    let values = generated::values(app, brief, revision).await?;
+    let values = inline_values::values(app, brief, revision).await?;
     known.insert(revision.clone(), values.clone());
     Ok(values)
 }
