@@ -250,3 +250,8 @@ fn report_broken(what: &str, broken: &[crate::store::Broken]) {
         tracing::error!(id = %row.id, fault = %row.fault, "a stored row of {what} cannot be read and is passed over");
     }
 }
+
+/// A duration that is not negative.
+fn positive(duration: SignedDuration) -> Duration {
+    duration.try_into().unwrap_or(Duration::ZERO)
+}

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Key;
 use super::effects::Effects;
 use super::prober::Prober;
+use super::{Key, positive};
 use crate::app::{App, draft};
 use crate::domain::deployment::{Deployment, Effect, Input, JournalEntry, State, step};
 use crate::domain::names::AppName;
@@ -402,9 +402,4 @@ impl<'a> Drive<'a> {
         }
         Ok(())
     }
-}
-
-/// A duration that is not negative.
-pub(super) fn positive(duration: SignedDuration) -> Duration {
-    duration.try_into().unwrap_or(Duration::ZERO)
 }

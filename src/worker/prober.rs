@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::lane::positive;
+use super::positive;
 use crate::app::App;
 use crate::domain::deployment::{Deployment, Occasion};
 use crate::domain::probe::breaker::Rules;
