@@ -197,6 +197,12 @@ fn what_is_in_the_way_of_a_sync_is_told() {
             "the cluster cannot be reached: a newer worker than this one (epoch 4) drives c-web",
         ),
         (
+            "another environment's",
+            |live| live["metadata"]["labels"]["orchestrator.rtte.com/environment"] = json!("staging"),
+            "c-web is that of environment staging, not production: one Argo CD namespace has room for one environment of \
+             a customer",
+        ),
+        (
             "several sources",
             |live| live["spec"]["sources"] = json!([{ "repoURL": "x" }]),
             "c-web has several sources: only one can be pinned to the commit",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::facts::{EPOCH, REFRESH, REQUEST_ID, facts, same};
 use super::resource::{Application, Automated};
-use crate::domain::manifest::MANAGED_BY;
+use crate::domain::manifest::{ENVIRONMENT, MANAGED_BY};
 use crate::ports::{ClusterError, SyncRequest};
 
 /// Who asks, as the operation and Kubernetes record it.
@@ -100,6 +100,16 @@ pub(super) fn sync(
         return Err(ClusterError::Refused(reason));
     }
     let ours = is_ours(live);
+    let theirs = live.metadata.labels.as_ref().and_then(|labels| labels.get(ENVIRONMENT));
+    let wanted = manifest["metadata"]["labels"][ENVIRONMENT].as_str();
+    if ours && theirs.map(String::as_str) != wanted {
+        return Err(ClusterError::Refused(format!(
+            "{} is that of environment {}, not {}: one Argo CD namespace has room for one environment of a customer",
+            request.app,
+            theirs.map_or("none", String::as_str),
+            wanted.unwrap_or("none"),
+        )));
+    }
     let policy = live.spec.sync_policy.as_ref();
     let mut spec = if ours {
         let mut spec = manifest["spec"].clone();
