@@ -1,8 +1,8 @@
 //! The real Argo CD, driven by its custom resources.
 //!
-//! [`facts`] says what an Application tells, [`write`] what is written to it and when it must not be; both are pure.
-//! [`watch`] keeps what Argo CD shows up to date, [`provision`] makes the place that a customer is deployed to,
-//! [`services`] says where a customer's services are reached.
+//! `facts` says what an Application tells, `write` what is written to it and when it must not be; both are pure.
+//! `watch` keeps what Argo CD shows up to date, `provision` makes the place that a customer is deployed to,
+//! `services` says where a customer's services are reached.
 //! Here they meet the Kubernetes API.
 //!
 //! Kubernetes' own permissions are all that guards this way: what Argo CD's API server would check (sync windows,
