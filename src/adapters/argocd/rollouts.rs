@@ -17,10 +17,21 @@ use crate::ports::ClusterError;
 type Decide = fn(&Value) -> Option<Value>;
 
 /// Ends the pause of a Rollout that shows the newest spec.
+///
+/// The controller of Rollouts up to 1.9 may never see that the pause was ended: what it writes at that moment
+/// replaces the newer Rollout in its own cache (argo-rollouts issues 4073 and 4694). Any later change makes it look
+/// again, so a pause that was ended and is still shown gets another message. The controller writes its own over it.
 pub(super) fn promote(rollout: &Value) -> Option<Value> {
     let status = &rollout["status"];
-    let paused = status["pauseConditions"].as_array().is_some_and(|conditions| !conditions.is_empty());
-    (paused && is_observed(rollout) && !is_through(status)).then(|| json!({ "pauseConditions": null }))
+    if !is_observed(rollout) || is_through(status) {
+        return None;
+    }
+    if status["pauseConditions"].as_array().is_some_and(|conditions| !conditions.is_empty()) {
+        return Some(json!({ "pauseConditions": null }));
+    }
+    let version = rollout["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    (status["controllerPause"] == json!(true))
+        .then(|| json!({ "message": format!("its pause was ended before resource version {version}") }))
 }
 
 /// Stops a Rollout that is not through.
@@ -54,7 +65,7 @@ pub(super) async fn change(
         let Some(rollout) = found else { return Ok(()) };
         let version = rollout.metadata.resource_version.clone();
         let mut shown = rollout.data;
-        shown["metadata"] = json!({ "generation": rollout.metadata.generation });
+        shown["metadata"] = json!({ "generation": rollout.metadata.generation, "resourceVersion": version });
         let Some(status) = decide(&shown) else { return Ok(()) };
         let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
         let parameters = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
@@ -97,6 +108,18 @@ mod tests {
             assert_eq!(promote(&rollout).is_some(), promoted, "{what}");
             assert_eq!(abort(&rollout).is_some(), aborted, "{what}");
         }
+        let ended = |version: &str| {
+            let status = json!({
+                "observedGeneration": "4",
+                "controllerPause": true,
+                "stableRS": "old",
+                "currentPodHash": "new",
+            });
+            let metadata = json!({ "generation": 4, "resourceVersion": version });
+            promote(&json!({ "metadata": metadata, "status": status })).expect("a change")
+        };
+        assert!(ended("7").get("pauseConditions").is_none());
+        assert_ne!(ended("7"), ended("8"), "each time is a change, or the controller would not look again");
         assert_eq!(
             abort(&rollout(json!({ "abort": true, "stableRS": "old", "currentPodHash": "new" }))),
             None
