@@ -15,6 +15,7 @@ use crate::adapters::simulated::script::Script;
 use crate::domain::catalog::{Limits, Order};
 use crate::domain::deployment::{OnFailure, Policy, Upkeep};
 use crate::domain::event::KnownSource;
+use crate::domain::manifest::bundle::Layout;
 use crate::domain::names::{CustomerId, Environment, SourceName};
 
 pub mod argo_cd;
@@ -318,6 +319,16 @@ pub enum Cluster {
     ArgoCd(Box<argo_cd::ArgoCd>),
 }
 
+impl Cluster {
+    /// How many Applications a customer has.
+    pub fn layout(&self) -> Layout {
+        match self {
+            Self::Simulated(_) => Layout::PerService,
+            Self::ArgoCd(argo_cd) => argo_cd.layout,
+        }
+    }
+}
+
 impl Default for Cluster {
     fn default() -> Self {
         Self::Simulated(Box::default())
@@ -438,7 +449,7 @@ impl Config {
             }
         }
         if let Cluster::ArgoCd(argo_cd) = &self.cluster {
-            argo_cd.rules()?;
+            argo_cd.check()?;
         }
         self.microservices.health_check.check(&self.cluster)?;
         for (setting, value) in [

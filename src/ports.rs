@@ -19,6 +19,13 @@ pub trait Cluster: Send + Sync {
     /// Reads one Application; none where it does not exist.
     async fn application(&self, name: &AppName) -> Result<Option<Application>, ClusterError>;
 
+    /// Says which Applications one deployment is about, all of a customer's in one environment, before any of them is
+    /// asked for.
+    async fn prepare(&self, parts: Vec<ApplicationSpec>) {
+        // Only matters where several of them are one.
+        drop(parts);
+    }
+
     /// Pins an Application to a commit and requests its sync, in one write. The Application is made where it does
     /// not exist, and changed where it is not as given.
     ///

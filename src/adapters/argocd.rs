@@ -8,7 +8,10 @@
 //! Kubernetes' own permissions are all that guards this way: what Argo CD's API server would check (sync windows,
 //! automated sync, who may sync) is either seen in the Application's status or decided here.
 
+mod batch;
 mod facts;
+mod health;
+mod parts;
 mod provision;
 mod resource;
 mod rollouts;
@@ -16,6 +19,8 @@ mod services;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod whole;
+mod workloads;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
@@ -36,11 +41,12 @@ use tokio::task::JoinHandle;
 use self::provision::Provision;
 use self::resource::{Application, Automated, GROUP, VERSION};
 use self::watch::Seen;
+pub use self::whole::PerCustomer;
 pub use self::write::Hold;
 use self::write::{MANAGER, Manner, Write};
 use crate::domain::application::{self, ApplicationSpec};
 use crate::domain::manifest::{self, Rules, Tenant};
-use crate::domain::names::{AppName, RequestId, Revision, SourceName};
+use crate::domain::names::{AppName, CustomerId, RequestId, Revision, SourceName};
 use crate::ports::{Cluster, ClusterError, SyncRequest};
 
 /// How often a write is tried that somebody else's came before.
@@ -224,6 +230,44 @@ impl ArgoCd {
         Ok(())
     }
 
+    /// The Application for whoever writes to it, if whatever generates it permits that.
+    async fn read_to_write(&self, name: &AppName) -> Result<Option<Arc<Application>>, ClusterError> {
+        // That there is none may be believed of the watch here: making one that exists is refused, and then it is read.
+        let live = if self.seen.is_complete() { self.seen.get(name) } else { self.ask(name).await? };
+        if let Some(set) = live.as_deref().and_then(write::owner_set) {
+            self.check_set(set, name).await?;
+        }
+        Ok(live)
+    }
+
+    /// Makes sure that the customer has its place, where that is for us to do; the repository it is deployed from.
+    async fn ready(&self, application: &ApplicationSpec) -> Result<&str, ClusterError> {
+        let repository = self.repository(&application.source)?;
+        if let Some(provision) = &self.provision {
+            let tenant = Tenant {
+                customer: application.customer.clone(),
+                environment: application.environment.clone(),
+                namespace: application.namespace.clone(),
+                repository: repository.to_owned(),
+            };
+            provision.ensure(&tenant).await?;
+        }
+        Ok(repository)
+    }
+
+    /// The one Application of the other layout would fight over the same objects.
+    fn check_layout(&self, customer: &CustomerId) -> Result<(), ClusterError> {
+        let whole = AppName::of_all(customer).map_err(|error| ClusterError::Refused(error.to_string()))?;
+        if self.seen.get(&whole).is_none_or(|whole| !write::is_ours(&whole)) {
+            return Ok(());
+        }
+        Err(ClusterError::Refused(format!(
+            "{customer} has one Application for all of its services, {whole}, which owns their objects: set \
+             cluster.argo-cd.layout to application-per-customer, or delete it without its objects first (`argocd app \
+             delete {whole} --cascade=false`)"
+        )))
+    }
+
     fn repository(&self, source: &SourceName) -> Result<&str, ClusterError> {
         let found = self.settings.repositories.get(source).map(String::as_str);
         found.ok_or_else(|| ClusterError::Refused(format!("{source} is not a configured source")))
@@ -257,27 +301,11 @@ impl Cluster for ArgoCd {
                 .insert(request.app.clone(), (request.request.clone(), request.revision.clone()));
             return Ok(());
         }
-        let repository = self.repository(&application.source)?;
-        if let Some(provision) = &self.provision {
-            let tenant = Tenant {
-                customer: application.customer.clone(),
-                environment: application.environment.clone(),
-                namespace: application.namespace.clone(),
-                repository: repository.to_owned(),
-            };
-            provision.ensure(&tenant).await?;
-        }
+        let repository = self.ready(application).await?;
+        self.check_layout(&application.customer)?;
         let manifest = manifest::application(application, repository, None, &self.settings.rules);
         let manner = Manner { hold: self.settings.hold, prune: self.settings.prune };
-        // That there is none may be believed of the watch here: making one that exists is refused, and then it is read.
-        let live = if self.seen.is_complete() {
-            self.seen.get(&request.app)
-        } else {
-            self.ask(&request.app).await?
-        };
-        if let Some(set) = live.as_deref().and_then(write::owner_set) {
-            self.check_set(set, &request.app).await?;
-        }
+        let live = self.read_to_write(&request.app).await?;
         self.write(&request.app, live, |live| match live {
             Some(live) => write::sync(live, &manifest, request, manner),
             None => Ok(Write::Create(write::create(&manifest, request, manner))),

@@ -12,6 +12,7 @@ use crate::domain::catalog::Order;
 use crate::domain::deployment::Brief;
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::event::{Kind, Request};
+use crate::domain::manifest::bundle::Layout::PerCustomer;
 use crate::domain::names::{AppName, CustomerId, Environment, Fingerprint, Revision, SourceName};
 use crate::domain::plan::{Baselines, Inputs, Plan, Purpose, Quarantined, Selection, plan};
 use crate::ports::{ClusterError, SourceError};
@@ -107,6 +108,7 @@ pub(super) async fn draft(
     let live = if running.is_empty() { BTreeMap::new() } else { live(app, loaded).await? };
     let durations = loaded.durations();
     let drafted = plan(&Inputs {
+        whole: app.config.cluster.layout() == PerCustomer,
         catalog: &loaded.catalog,
         graph: &loaded.graph,
         chart: &files.chart,

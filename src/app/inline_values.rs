@@ -9,12 +9,29 @@ use super::App;
 use super::customers::{self, Layout};
 use crate::domain::deployment::Brief;
 use crate::domain::manifest::Tenant;
+use crate::domain::manifest::bundle::Layout::PerCustomer;
 use crate::domain::manifest::customer::Customer;
 use crate::domain::names::{AppName, Revision};
 use crate::ports::{ClusterError, SourceError};
 
-/// Values by Application, at one commit.
-pub type Values = BTreeMap<AppName, Value>;
+/// Values of a customer's Applications, at one commit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Each has its own.
+    PerService(BTreeMap<AppName, Value>),
+    /// There is one Application for all.
+    PerCustomer(Value),
+}
+
+impl Values {
+    /// Those of one Application.
+    pub fn of(&self, name: &AppName) -> Option<&Value> {
+        match self {
+            Self::PerService(values) => values.get(name),
+            Self::PerCustomer(values) => Some(values),
+        }
+    }
+}
 
 /// The values of a customer's Applications at a commit; none where its chart has them. A rollback takes those of the
 /// commit that it goes back to.
@@ -58,8 +75,13 @@ pub async fn values(app: &App, brief: &Brief, revision: &Revision) -> Result<Opt
         catalog: &loaded.catalog,
         graph: &loaded.graph,
     };
+    if app.config.cluster.layout() == PerCustomer {
+        let whole = customer.whole().map_err(|error| refused(error.to_string()))?;
+        return Ok(whole.values.map(Values::PerCustomer));
+    }
     let applications = customer.applications().map_err(|error| refused(error.to_string()))?;
-    Ok(Some(applications.into_iter().filter_map(|spec| Some((spec.name, spec.values?))).collect()))
+    let values = applications.into_iter().filter_map(|spec| Some((spec.name, spec.values?))).collect();
+    Ok(Some(Values::PerService(values)))
 }
 
 fn failure(error: SourceError) -> ClusterError {

@@ -35,9 +35,9 @@ pub struct Options {
     /// The folder, in that repository, of the chart that Config as Code is rendered with
     #[arg(long, value_name = "FOLDER", conflicts_with = "source")]
     base_chart: Option<String>,
-    /// How many Applications a customer has
-    #[arg(long, value_enum, default_value_t)]
-    layout: LayoutOption,
+    /// How many Applications a customer has; without it as configured
+    #[arg(long, value_enum)]
+    layout: Option<LayoutOption>,
     /// ApplicationSets instead of Applications
     #[arg(long)]
     application_sets: bool,
@@ -68,12 +68,11 @@ fn kinds() -> PossibleValuesParser {
 }
 
 /// How many Applications a customer has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LayoutOption {
     /// One for each service, and one for what they share.
-    #[default]
     ApplicationPerService,
-    /// One with all of it, which Argo CD orders by itself.
+    /// One with all of it.
     ApplicationPerCustomer,
 }
 
@@ -90,8 +89,9 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
     let customers: Vec<Customer<'_>> =
         sound.into_iter().map(|(read, loaded)| origin.customer(read, loaded)).collect::<Result<_, _>>()?;
     let layout = match options.layout {
-        LayoutOption::ApplicationPerService => Layout::PerService,
-        LayoutOption::ApplicationPerCustomer => Layout::PerCustomer,
+        Some(LayoutOption::ApplicationPerService) => Layout::PerService,
+        Some(LayoutOption::ApplicationPerCustomer) => Layout::PerCustomer,
+        None => config.cluster.layout(),
     };
     let maker = if options.application_sets { Maker::ApplicationSets } else { Maker::Directly };
     let mut objects =

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 
 use super::{Command, Common, Exit, Failure, output};
-use crate::adapters::argocd::{self, ArgoCd, Hold};
+use crate::adapters::argocd::{self, ArgoCd, Hold, PerCustomer};
 use crate::adapters::git::{Git, GitSettings, Repository};
 use crate::adapters::probe::{self, HttpProbe};
 use crate::adapters::simulated::Simulated;
@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::config::argo_cd::{ArgoCd as ArgoCdSettings, AutoSync};
 use crate::config::{Cluster, Config};
 use crate::domain::manifest::Rules;
+use crate::domain::manifest::bundle::Layout;
 use crate::ports::Probe;
 use crate::store::{Settings, Store, WorkerLease};
 
@@ -78,6 +79,10 @@ pub(super) async fn app(config: Config) -> Result<(App, WorkerLease), Failure> {
         Cluster::ArgoCd(settings) => {
             let cluster = Arc::new(argo_cd(settings, &config).await?);
             let probe = probe(&cluster, &config)?;
+            let cluster: Arc<dyn crate::ports::Cluster> = match settings.layout {
+                Layout::PerService => cluster,
+                Layout::PerCustomer => Arc::new(PerCustomer::new(cluster)),
+            };
             (cluster, probe)
         }
     };

@@ -218,6 +218,7 @@ impl Scene {
         revision: &Revision,
     ) -> Result<Plan, Failure> {
         let inputs = Inputs {
+            whole: false,
             catalog: &loaded.catalog,
             graph: &loaded.graph,
             chart: self.base.as_ref().filter(|_| !read.has_chart).unwrap_or(&read.chart),

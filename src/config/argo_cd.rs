@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::domain::deployment::Upkeep;
 use crate::domain::manifest::Rules;
+use crate::domain::manifest::bundle::Layout;
 use crate::domain::names::Namespace;
 use crate::domain::removal::RemovedServices;
 
@@ -30,6 +31,8 @@ pub struct ArgoCd {
     /// Whether a sync removes objects that are not in the commit any more. Default true; charts mark what must stay
     /// with `Prune=false`.
     pub prune: bool,
+    /// How many Applications a customer has: `application-per-service` (default) or `application-per-customer`.
+    pub layout: Layout,
     /// What is done about automated sync, which would start on its own as soon as a push is seen. Default `pin`.
     pub auto_sync: AutoSync,
     /// What keeps a service at its commit once it has had a healthy verdict.
@@ -51,6 +54,7 @@ impl Default for ArgoCd {
             value_files: Vec::new(),
             sync_options: Vec::new(),
             prune: true,
+            layout: Layout::default(),
             auto_sync: AutoSync::default(),
             automated: Automated::default(),
             provision: Provision::default(),
@@ -139,6 +143,20 @@ impl ArgoCd {
             AutoSync::Disable if self.automated.enabled => Upkeep::Forward,
             AutoSync::Pin | AutoSync::Disable | AutoSync::Refuse | AutoSync::Observe => Upkeep::Never,
         }
+    }
+
+    /// Whether the settings go together.
+    ///
+    /// # Errors
+    /// The setting that does not, and why.
+    pub fn check(&self) -> Result<(), (String, String)> {
+        self.rules()?;
+        if self.layout == Layout::PerCustomer && self.auto_sync != AutoSync::Pin {
+            let reason = "must be `pin` where a customer has one Application (layout application-per-customer): its \
+                          services are compared with the commit that it is pinned to";
+            return Err(("cluster.argo-cd.auto-sync".into(), reason.into()));
+        }
+        Ok(())
     }
 
     /// What objects are made like.

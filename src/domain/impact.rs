@@ -43,6 +43,8 @@ pub enum Reason {
     },
     /// Somebody asked for it by name.
     Asked,
+    /// All of a customer in one Application, after its services.
+    Whole,
     /// Nothing of it changed.
     Unchanged,
 }
@@ -58,6 +60,7 @@ impl std::fmt::Display for Reason {
             Self::Dependencies => f.write_str("dependencies"),
             Self::Elsewhere { at } => write!(f, "the cluster is at {}", at.short()),
             Self::Asked => f.write_str("asked for"),
+            Self::Whole => f.write_str("the whole, at the end"),
             Self::Unchanged => f.write_str("unchanged"),
         }
     }

@@ -1,5 +1,7 @@
 //! What one deployment will do, in which order and why: decided once, shown, hashed, approved, then run.
 
+mod whole;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +12,7 @@ use super::catalog::{Catalog, HealthCheck, Order, RollbackPolicy, Strategy};
 use super::graph::Graph;
 use super::impact::{self, Reason};
 use super::names::{
-    AppName, BASE, CustomerId, Environment, Fingerprint, NameError, Namespace, Revision, ServiceName,
+    ALL, AppName, BASE, CustomerId, Environment, Fingerprint, NameError, Namespace, Revision, ServiceName,
     SourceName, Wave,
 };
 
@@ -175,6 +177,8 @@ pub type Quarantined = BTreeMap<String, Vec<(Fingerprint, String)>>;
 /// All that a plan is made from.
 #[derive(Debug, Clone)]
 pub struct Inputs<'a> {
+    /// Whether the customer has one Application for all of its services, which is synced as a whole at the end.
+    pub whole: bool,
     /// What the customer wants at the commit.
     pub catalog: &'a Catalog,
     /// Its graph, without cycles.
@@ -275,10 +279,10 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, NameError> {
     let removed = inputs
         .baselines
         .keys()
-        .filter(|name| !known.contains(name.as_str()))
+        .filter(|name| !known.contains(name.as_str()) && name.as_str() != ALL)
         .filter_map(|name| name.parse().ok())
         .collect();
-    let plan = Plan {
+    let mut plan = Plan {
         customer: catalog.customer.clone(),
         environment: catalog.environment.clone(),
         namespace: catalog.namespace.clone(),
@@ -290,6 +294,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, NameError> {
         removed,
         hash: fingerprint(&""),
     };
+    if inputs.whole {
+        whole::add(&mut plan, inputs.baselines, inputs.selection.is_narrow())?;
+    }
     let hash = plan.content_hash();
     Ok(Plan { hash, ..plan })
 }

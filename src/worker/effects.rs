@@ -148,7 +148,7 @@ async fn perform(
             };
             match (spec(brief, *change as usize), of_commit(app, brief, revision, values).await) {
                 (Some(application), Ok(values)) => {
-                    let values = values.and_then(|values| values.get(name).cloned());
+                    let values = values.and_then(|values| values.of(name).cloned());
                     cluster.sync(&ApplicationSpec { values, ..application }, &sync).await
                 }
                 (_, Err(error)) => Err(error),
@@ -203,6 +203,11 @@ fn app_of(effect: &Effect) -> Option<&AppName> {
         | Effect::Automate { app, .. } => Some(app),
         Effect::Remember { .. } | Effect::Quarantine { .. } => None,
     }
+}
+
+/// All Applications of a deployment, as they should be.
+pub(super) fn specs(brief: &Brief) -> Vec<ApplicationSpec> {
+    (0..brief.plan.changes.len()).filter_map(|change| spec(brief, change)).collect()
 }
 
 /// The Application of a change, as it should be.

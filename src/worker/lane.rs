@@ -14,7 +14,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::effects::Effects;
+use super::effects::{Effects, specs};
 use super::prober::Prober;
 use super::{Key, positive};
 use crate::app::{App, draft};
@@ -99,6 +99,7 @@ impl<'a> Drive<'a> {
     async fn run(&mut self) -> Result<(), StoreError> {
         let cluster = Arc::clone(&self.lane.app.cluster);
         let mut changes = cluster.changes();
+        cluster.prepare(specs(&self.deployment.brief)).await;
         if self.deployment.state() != &State::Queued {
             tracing::info!(deployment = %self.deployment.id(), state = self.deployment.state().word(), "resumed");
             self.apply(vec![(None, Input::Resumed)]).await?;
@@ -282,6 +283,7 @@ impl<'a> Drive<'a> {
                 brief.plan = plan;
                 let planned = Deployment::new(brief);
                 store.replan(&planned, self.lane.epoch).await?;
+                self.lane.app.cluster.prepare(specs(&planned.brief)).await;
                 let changes = planned.brief.plan.changes.iter().zip(0..);
                 self.positions = changes.map(|(change, position)| (change.app.clone(), position)).collect();
                 self.deployment = planned;

@@ -32,31 +32,39 @@ pub(crate) struct Application {
 pub(crate) fn applications(customer: &str) -> anyhow::Result<BTreeMap<String, Application>> {
     let mut found = BTreeMap::new();
     for item in list("applications", ARGO_CD, &format!("{CUSTOMER}={customer}"))? {
-        let text = |path: &str| item.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let time = |path: &str| item.pointer(path).and_then(Value::as_str).and_then(|text| text.parse().ok());
         let service = item["metadata"]["labels"][SERVICE].as_str().context("no service label")?.to_owned();
-        let history = item.pointer("/status/history").and_then(Value::as_array).cloned().unwrap_or_default();
-        let application = Application {
-            pinned: text("/spec/source/targetRevision"),
-            phase: text("/status/operationState/phase"),
-            synced: text("/status/operationState/syncResult/revision"),
-            started: time("/status/operationState/startedAt"),
-            finished: time("/status/operationState/finishedAt"),
-            sync: text("/status/sync/status"),
-            health: text("/status/health/status"),
-            history: history
-                .iter()
-                .filter_map(|entry| entry["revision"].as_str().map(str::to_owned))
-                .collect(),
-            automated: item["spec"]["syncPolicy"]["automated"].clone(),
-        };
-        found.insert(service, application);
+        found.insert(service, application(&item));
     }
     Ok(found)
 }
 
+/// The one Application of a customer that has no other.
+pub(crate) fn whole(customer: &str) -> anyhow::Result<Application> {
+    let found = list("applications", ARGO_CD, &format!("{CUSTOMER}={customer}"))?;
+    let names: Vec<&str> = found.iter().filter_map(|item| item["metadata"]["name"].as_str()).collect();
+    ensure!(names == [format!("{customer}-applications")], "its Applications are {names:?}");
+    Ok(application(&found[0]))
+}
+
+fn application(item: &Value) -> Application {
+    let text = |path: &str| item.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let time = |path: &str| item.pointer(path).and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let history = item.pointer("/status/history").and_then(Value::as_array).cloned().unwrap_or_default();
+    Application {
+        pinned: text("/spec/source/targetRevision"),
+        phase: text("/status/operationState/phase"),
+        synced: text("/status/operationState/syncResult/revision"),
+        started: time("/status/operationState/startedAt"),
+        finished: time("/status/operationState/finishedAt"),
+        sync: text("/status/sync/status"),
+        health: text("/status/health/status"),
+        history: history.iter().filter_map(|entry| entry["revision"].as_str().map(str::to_owned)).collect(),
+        automated: item["spec"]["syncPolicy"]["automated"].clone(),
+    }
+}
+
 /// When the pods of each service that are there now were made, and when the last of them became ready.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pods {
     pub(crate) made: Timestamp,
     /// None while one is not ready.
@@ -84,6 +92,41 @@ pub(crate) fn pods(customer: &str, namespace: &str) -> anyhow::Result<BTreeMap<S
         both.ready = both.ready.zip(ready).map(|(one, other)| one.max(other));
     }
     Ok(found)
+}
+
+/// That no service's first pod was made before the pods of all that it needs were ready: where Argo CD keeps no
+/// record of a service's own sync.
+pub(crate) fn check_pods(
+    edges: &Edges,
+    waves: &[Vec<String>],
+    pods: &BTreeMap<String, Pods>,
+) -> anyhow::Result<usize> {
+    let of = |service: &str| pods.get(service).with_context(|| format!("{service} has no pods"));
+    let ready = |service: &str| of(service)?.ready.with_context(|| format!("{service} is not ready"));
+    let mut checked = 0;
+    let mut broken = Vec::new();
+    let mut check = |later: &str, earlier: &str| -> anyhow::Result<()> {
+        let (made, ready) = (of(later)?.made, ready(earlier)?);
+        checked += 1;
+        if made < ready {
+            broken.push(format!("{later} was made at {made}, {earlier} was ready at {ready}"));
+        }
+        Ok(())
+    };
+    for (service, needs) in edges {
+        for needed in needs {
+            check(service, needed)?;
+        }
+    }
+    for pair in waves.windows(2) {
+        for (later, earlier) in
+            pair[1].iter().flat_map(|later| pair[0].iter().map(move |earlier| (later, earlier)))
+        {
+            check(later, earlier)?;
+        }
+    }
+    ensure!(broken.is_empty(), "{} of {checked} pairs are broken: {}", broken.len(), broken.join("; "));
+    Ok(checked)
 }
 
 /// What has to come before what: service to the services that it needs.

@@ -9,6 +9,7 @@ mod rollouts;
 mod tenants;
 mod traces;
 mod trouble;
+mod whole;
 
 use crate::world::World;
 
@@ -40,6 +41,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "55 services of the other values format, whose values stand in the Applications",
         smoke: false,
         run: order::config_as_code,
+    },
+    Scenario {
+        name: "one-application",
+        about: "55 services in one Application by partial syncs, in both orders; then one image touches one service",
+        smoke: false,
+        run: whole::both_orders,
+    },
+    Scenario {
+        name: "one-application-rollback",
+        about: "one Application: slow readiness holds dependants, a failing service takes all back in reverse",
+        smoke: true,
+        run: whole::taken_back,
     },
     Scenario {
         name: "sync-wave-orchestration",

@@ -76,7 +76,7 @@ pub(super) fn adopt(shown: &mut Application, request: &RequestId, revision: &Rev
     }
 }
 
-fn operation(state: &OperationState) -> Operation {
+pub(super) fn operation(state: &OperationState) -> Operation {
     Operation {
         request: state.operation.info(REQUEST_ID).and_then(|id| id.parse().ok()),
         phase: match state.phase.as_str() {

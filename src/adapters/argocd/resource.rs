@@ -12,6 +12,9 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::facts::REQUEST_ID;
+use crate::domain::names::RequestId;
+
 /// Group of all Argo CD resources.
 pub(super) const GROUP: &str = "argoproj.io";
 /// Their version.
@@ -76,6 +79,20 @@ pub(super) struct Info {
 }
 
 impl Operation {
+    /// Whether this request of ours is in it, alone or as one of several services of one Application.
+    pub(super) fn asks(&self, request: &RequestId) -> bool {
+        self.info(REQUEST_ID) == Some(request.as_str())
+            || self.parts().any(|(_, asked)| asked == request.as_str())
+    }
+
+    /// The services whose objects are synced, and our id for each; none where it is not about parts.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.info.iter().flatten().filter_map(|info| {
+            let service = info.name.strip_prefix(REQUEST_ID)?.strip_prefix('/')?;
+            Some((service, info.value.as_str()))
+        })
+    }
+
     /// The value of an entry of `info`.
     pub(super) fn info(&self, name: &str) -> Option<&str> {
         self.info.iter().flatten().find(|info| info.name == name).map(|info| info.value.as_str())
@@ -98,6 +115,23 @@ pub(super) struct Status {
     pub(super) operation_state: Option<OperationState>,
     pub(super) reconciled_at: Option<Timestamp>,
     pub(super) conditions: Option<Vec<Condition>>,
+    pub(super) resources: Option<Vec<Object>>,
+}
+
+/// `status.resources[]`: an object of the Application, as of the last comparison.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Object {
+    pub(super) group: String,
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// `Synced` or `OutOfSync`.
+    pub(super) status: String,
+    pub(super) sync_wave: i64,
+    pub(super) hook: bool,
+    /// It is there and not in the commit any more.
+    pub(super) requires_pruning: bool,
 }
 
 /// `status.sync`.

@@ -25,10 +25,10 @@ const CHANGES: usize = 16_384;
 
 /// Seconds after which the server ends a watch. The watch is begun again where nothing at all, not even a bookmark,
 /// came for five seconds longer than this; bookmarks come about every minute.
-const WATCH_SECONDS: u32 = 85;
+pub(super) const WATCH_SECONDS: u32 = 85;
 
 /// The pause before a watch that broke off is begun again; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// Objects of one page of the first list.
@@ -63,6 +63,12 @@ impl Seen {
 
     pub(super) fn get(&self, name: &AppName) -> Option<Arc<Application>> {
         self.lock().get(name).cloned()
+    }
+
+    /// The name of one that is as wanted.
+    pub(super) fn find(&self, wanted: impl Fn(&Application) -> bool) -> Option<AppName> {
+        let apps = self.lock();
+        apps.iter().find(|(_, app)| wanted(app)).map(|(name, _)| name.clone())
     }
 
     /// Takes in what was read or written, unless something newer is known.
@@ -124,7 +130,7 @@ impl Seen {
 }
 
 /// How long to wait next.
-struct Pause(Duration);
+pub(super) struct Pause(pub(super) Duration);
 
 impl Iterator for Pause {
     type Item = Duration;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::facts::{EPOCH, REFRESH, REQUEST_ID, facts, same};
 use super::resource::{Application, Automated};
 use crate::domain::manifest::{ENVIRONMENT, MANAGED_BY};
+use crate::domain::names::RequestId;
 use crate::ports::{ClusterError, SyncRequest};
 
 /// Who asks, as the operation and Kubernetes record it.
@@ -49,7 +50,7 @@ pub(super) enum Write {
 
 /// Whether the Application was made by us, so that all of its spec is ours. One that an ApplicationSet or a person
 /// made is only pinned.
-fn is_ours(live: &Application) -> bool {
+pub(super) fn is_ours(live: &Application) -> bool {
     let labels = live.metadata.labels.as_ref();
     let managed = labels.and_then(|labels| labels.get(MANAGED_BY.0)).is_some_and(|by| by == MANAGED_BY.1);
     managed && owner_set(live).is_none()
@@ -173,7 +174,7 @@ fn turning(from: &Value, to: &Value) -> Value {
 }
 
 /// Whether automated sync is on. Source: Argo CD takes an absent `enabled` for true.
-fn is_on(automated: Automated) -> bool {
+pub(super) fn is_on(automated: Automated) -> bool {
     automated.enabled != Some(false)
 }
 
@@ -255,6 +256,18 @@ fn operation(request: &SyncRequest, options: &Value, retry: Option<&Value>, prun
     operation
 }
 
+/// Lets an operation apply only what differs. It is still one of all of the Application, of which Argo CD keeps a
+/// history.
+pub(super) fn only_what_differs(patch: &mut Value) {
+    const OPTION: &str = "ApplyOutOfSyncOnly";
+    let options = &mut patch["operation"]["sync"]["syncOptions"];
+    let given = options.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut kept: Vec<String> =
+        given.filter(|option| !option.starts_with(OPTION)).map(str::to_owned).collect();
+    kept.push(format!("{OPTION}=true"));
+    *options = json!(kept);
+}
+
 /// Asks for a fresh comparison. The second annotation is for releases that lose a request made during another one.
 pub(super) fn refresh(now: jiff::Timestamp) -> Value {
     json!({ "metadata": { "annotations": {
@@ -264,11 +277,10 @@ pub(super) fn refresh(now: jiff::Timestamp) -> Value {
 }
 
 /// Stops the running operation with this id; nothing where it does not run.
-pub(super) fn terminate(live: &Application, request: &crate::domain::names::RequestId) -> Write {
+pub(super) fn terminate(live: &Application, request: &RequestId) -> Write {
     let state = live.status.as_ref().and_then(|status| status.operation_state.as_ref());
     let Some(state) = state.filter(|_| live.operation.is_some()) else { return Write::Nothing };
-    let is_ours = state.operation.info(REQUEST_ID) == Some(request.as_str());
-    if !is_ours || state.phase != "Running" {
+    if !state.operation.asks(request) || state.phase != "Running" {
         return Write::Nothing;
     }
     Write::Patch(json!({

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::customer::Customer;
@@ -9,12 +10,15 @@ use super::{Rules, application, namespace, project, set, whole};
 use crate::domain::names::{NameError, Revision};
 
 /// How many Applications a customer has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub enum Layout {
-    /// One for each service and one for what they share: the orchestrator orders them.
+    /// One for each service and one for what they share.
     #[default]
+    #[serde(rename = "application-per-service")]
     PerService,
-    /// One with all of the customer: Argo CD orders what is in it.
+    /// One with all of the customer. Where the orchestrator drives it, it syncs the objects of one service after
+    /// another; otherwise Argo CD orders what is in it.
+    #[serde(rename = "application-per-customer")]
     PerCustomer,
 }
 

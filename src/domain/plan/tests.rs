@@ -73,6 +73,7 @@ impl Given {
             .filter(|(name, _)| self.quarantined.contains(&name.as_str()))
             .collect();
         plan(&Inputs {
+            whole: false,
             catalog: &self.catalog,
             graph: &graph,
             chart: &chart,

@@ -11,6 +11,7 @@ fn planned(services: &str, removed: &[&str]) -> Plan {
     let (graph, _) = Graph::build(&catalog, Order::Waves, &Limits::default());
     let revision: Revision = "a".repeat(40).parse().unwrap();
     let made = plan(&Inputs {
+        whole: false,
         catalog: &catalog,
         graph: &graph,
         chart: &fingerprint(&0),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::catalog::{Catalog, Service, Strategy};
 use crate::domain::diagnostic::{Code, Diagnostic};
-use crate::domain::names::{BASE, CustomerId, LABEL_LENGTH};
+use crate::domain::names::{ALL, BASE, CustomerId, LABEL_LENGTH};
 
 /// Names that two customers of one environment both claim: `a` with a service `b-c`, and `a-b` with `c`.
 pub fn colliding<'a>(catalogs: impl IntoIterator<Item = &'a Catalog>) -> Vec<Diagnostic> {
@@ -42,6 +42,11 @@ pub(super) fn check(catalog: &Catalog) -> Vec<Diagnostic> {
         };
         if service.name.as_str() == BASE {
             let message = format!("the name `{BASE}` belongs to what all services share");
+            fault(Code::NameCollision, message, "rename the service");
+        }
+        if service.name.as_str() == ALL {
+            let message =
+                format!("the name `{ALL}` belongs to the Application with all services of a customer");
             fault(Code::NameCollision, message, "rename the service");
         }
         let names = names(&catalog.customer, service);
