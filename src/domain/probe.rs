@@ -110,11 +110,15 @@ pub fn questions(check: &HealthCheck, namespace: &Namespace, service: &AppName) 
     std::iter::once(http).chain(query).collect()
 }
 
+/// How long a pod that Argo CD takes for ready may need until it is reached: its address goes through the cluster.
+const SETTLING: SignedDuration = SignedDuration::from_secs(1);
+
 /// How often a check is asked, and how often it must say the same.
 pub fn rules(check: &HealthCheck, breaker: breaker::Rules) -> watch::Rules {
     watch::Rules {
         interval: SignedDuration::from_secs(check.interval_seconds.into()),
         failure_threshold: check.failure_threshold,
+        settling: SETTLING,
         success_threshold: check.success_threshold,
         breaker,
     }

@@ -177,3 +177,126 @@ pub(super) fn nothing_to_do(request: &crate::ports::SyncRequest, now: jiff::Time
         revision: Some(request.revision.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn division() -> Division {
+        Division::new("acme".parse().unwrap(), ["cart", "cart-redis", "web"].map(str::to_owned))
+    }
+
+    #[test]
+    fn an_object_belongs_to_the_service_with_the_longest_name_that_it_starts_with() {
+        for (object, owner) in [
+            ("acme-cart", "cart"),
+            ("acme-cart-preview", "cart"),
+            ("acme-cart-redis", "cart-redis"),
+            ("acme-cart-redis-data", "cart-redis"),
+            ("acme-cartography", "base"),
+            ("acme-common", "base"),
+            ("acme", "base"),
+            ("acme-", "base"),
+            ("other-cart", "base"),
+            ("cart", "base"),
+        ] {
+            assert_eq!(division().owner(object), owner, "{object}");
+        }
+    }
+
+    /// An Application with a Deployment of each service and a ConfigMap of all, whose last operation asked for the
+    /// given services (`cart=id`), or is somebody else's.
+    fn app(operation: &str, phase: &str, out_of_sync: &[&str]) -> resource::Application {
+        let object = |group: &str, kind: &str, name: &str| {
+            let status = if out_of_sync.contains(&name) { "OutOfSync" } else { "Synced" };
+            json!({ "group": group, "kind": kind, "namespace": "n", "name": name, "status": status })
+        };
+        let info: Vec<_> = operation
+            .split_whitespace()
+            .filter_map(|part| part.split_once('='))
+            .map(|(service, id)| {
+                json!({ "name": format!("orchestrator.rtte.com/request-id/{service}"), "value": id })
+            })
+            .collect();
+        let sync = if out_of_sync.is_empty() { "Synced" } else { "OutOfSync" };
+        let commit = "a".repeat(40);
+        serde_json::from_value(json!({
+            "metadata": { "name": "acme-applications", "resourceVersion": "7" },
+            "spec": { "source": { "targetRevision": commit } },
+            "status": {
+                "sync": { "status": sync, "revision": commit },
+                "health": { "status": "Progressing" },
+                "operationState": {
+                    "operation": { "info": info },
+                    "phase": phase,
+                    "startedAt": "2026-11-01T10:00:00Z",
+                    "finishedAt": "2026-11-01T10:00:02Z",
+                    "syncResult": { "revision": commit },
+                },
+                "resources": [
+                    object("apps", "Deployment", "acme-cart"),
+                    object("apps", "Deployment", "acme-cart-redis"),
+                    object("", "ConfigMap", "acme-common"),
+                    { "kind": "ConfigMap", "name": "acme-old", "status": "OutOfSync", "requiresPruning": true },
+                    { "group": "batch", "kind": "Job", "name": "acme-cart-migrate", "hook": true },
+                ],
+            },
+        }))
+        .unwrap()
+    }
+
+    fn shown(app: &resource::Application, service: &str, ended: &Ended) -> Option<Application> {
+        let name = format!("acme-{service}").parse().unwrap();
+        facts(&name, app, &division(), service, ended, |_, name| match name {
+            "acme-cart" => Some(HealthStatus::Healthy),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn each_service_is_as_synced_and_as_healthy_as_its_own_objects() {
+        let app = app("cart=r-1", "Succeeded", &["acme-cart-redis"]);
+        let seen = |service| {
+            let shown = shown(&app, service, &Ended::default())?;
+            Some((shown.sync.status, shown.health.status))
+        };
+        assert_eq!(seen("cart"), Some((SyncStatus::Synced, HealthStatus::Healthy)));
+        assert_eq!(seen("cart-redis"), Some((SyncStatus::OutOfSync, HealthStatus::Missing)));
+        // What is to be pruned and nobody's is not looked at, nor are hooks.
+        assert_eq!(seen("base"), Some((SyncStatus::Synced, HealthStatus::Healthy)));
+        assert_eq!(seen("web"), None, "it has no objects");
+    }
+
+    #[test]
+    fn an_operation_is_that_of_the_services_it_names_and_others_keep_their_last() {
+        let request = |app: &resource::Application, service: &str, ended: &Ended| {
+            let shown = shown(app, service, ended).unwrap();
+            let operation = shown.operation.map(|operation| (operation.request, operation.phase));
+            operation.map(|(request, phase)| (request.map(|id| id.to_string()), phase))
+        };
+        let mut ended = Ended::default();
+        let first = app("cart=r-1", "Succeeded", &[]);
+        ended.take(&first);
+        let mine = |id: &str, phase| Some((Some(id.to_owned()), phase));
+        assert_eq!(request(&first, "cart", &ended), mine("r-1", Phase::Succeeded));
+        assert_eq!(request(&first, "cart-redis", &ended), None);
+
+        let second = app("cart-redis=r-2", "Running", &[]);
+        ended.take(&second);
+        assert_eq!(request(&second, "cart", &ended), mine("r-1", Phase::Succeeded));
+        assert_eq!(request(&second, "cart-redis", &ended), mine("r-2", Phase::Running));
+
+        let foreign = app("", "Succeeded", &[]);
+        ended.take(&foreign);
+        for service in ["cart", "cart-redis", "base"] {
+            assert_eq!(request(&foreign, service, &ended), Some((None, Phase::Succeeded)), "{service}");
+        }
+        // Also once another one of ours has taken its place.
+        let third = app("cart=r-3", "Succeeded", &[]);
+        ended.take(&third);
+        assert_eq!(request(&third, "cart", &ended), mine("r-3", Phase::Succeeded));
+        assert_eq!(request(&third, "cart-redis", &ended), Some((None, Phase::Succeeded)));
+    }
+}

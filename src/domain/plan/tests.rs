@@ -25,6 +25,8 @@ struct Given {
     live: BTreeMap<String, Revision>,
     revision: Revision,
     healthy_at: Timestamp,
+    /// One Application has all; it was last synced as a whole at commit c.
+    whole: bool,
 }
 
 impl Given {
@@ -42,6 +44,7 @@ impl Given {
             live: BTreeMap::new(),
             revision: revision('b'),
             healthy_at: Timestamp::UNIX_EPOCH,
+            whole: false,
         }
     }
 
@@ -63,6 +66,10 @@ impl Given {
             .map(|node| (past.name(node).to_string(), baseline(rendering(&self.before, &past, node))))
             .collect();
         baselines.insert(BASE.into(), baseline(impact::base_rendering(&self.before, &chart)));
+        if self.whole {
+            let whole = baseline(impact::base_rendering(&self.before, &chart));
+            baselines.insert(ALL.into(), Baseline { revision: revision('c'), ..whole });
+        }
         baselines.retain(|name, _| !self.forgotten.contains(&name.as_str()));
         let failed = |node: usize| {
             let content = rendering(&self.catalog, &graph, node).fingerprint();
@@ -73,7 +80,7 @@ impl Given {
             .filter(|(name, _)| self.quarantined.contains(&name.as_str()))
             .collect();
         plan(&Inputs {
-            whole: false,
+            whole: self.whole,
             catalog: &self.catalog,
             graph: &graph,
             chart: &chart,
@@ -260,4 +267,55 @@ fn the_difference_of_two_plans_names_services_waves_edges_and_what_is_touched() 
         }
     );
     assert_eq!(before.diff(&before), Diff::default());
+}
+
+#[test]
+fn one_application_is_synced_as_a_whole_when_all_that_is_touched_is_healthy() {
+    let given = Given { whole: true, ..Given::push(with_more_users) };
+    let plan = given.plan();
+    let last = plan.changes.last().unwrap();
+    assert_eq!(
+        (last.name(), last.app.as_str(), last.wave),
+        ("applications", "customer-a-applications", Some(Wave(3)))
+    );
+    assert_eq!(last.action, Action::Sync);
+    let required: Vec<&str> =
+        last.requires.iter().map(|&required| plan.changes[required as usize].name()).collect();
+    assert_eq!(required, ["user"]);
+    assert!(!last.rollback.enabled, "its services are taken back one by one");
+    // All that was covered by the last whole sync goes back to its commit, so that one pin is right for all.
+    for change in &plan.changes {
+        assert_eq!(change.previous.as_ref().unwrap().revision, revision('c'), "{}", change.name());
+    }
+    assert!(plan.removed.is_empty(), "the whole is no service: {:?}", plan.removed);
+    assert_ne!(plan.hash, Given::push(with_more_users).plan().hash);
+}
+
+#[test]
+fn there_is_no_whole_sync_where_it_would_do_more_than_was_wanted() {
+    let wholes = |given: Given| {
+        let plan = Given { whole: true, ..given }.plan();
+        plan.changes.iter().filter(|change| change.name() == ALL).count()
+    };
+    assert_eq!(wholes(Given::push(with_more_users)), 1);
+    assert_eq!(wholes(Given::push(|_| {})), 0, "nothing changed");
+    assert_eq!(
+        wholes(Given { selection: only("user"), ..Given::push(with_more_users) }),
+        0,
+        "one was asked for"
+    );
+    let held = Given {
+        quarantined: vec!["user"],
+        ..Given::push(|shop| {
+            with_more_users(shop);
+            shop.services[4].replicas = 3;
+        })
+    };
+    assert_eq!(wholes(held), 0, "user is held");
+    let removed = Given::push(|shop| {
+        with_more_users(shop);
+        shop.services.pop();
+    });
+    assert_eq!(wholes(removed), 0, "web runs on");
+    assert_eq!(wholes(Given { purpose: Purpose::Check, ..Given::push(with_more_users) }), 0);
 }

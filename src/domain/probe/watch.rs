@@ -8,6 +8,9 @@ use super::{Outcome, Verdict};
 /// The pause after the first attempt. It doubles up to the interval: who waits for a verdict looks often.
 pub const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
+/// The pause after the first attempt while a service settles; it doubles.
+const SETTLING_PAUSE: SignedDuration = SignedDuration::from_millis(100);
+
 /// How often is asked, and how often the answer must be the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
@@ -15,6 +18,9 @@ pub struct Rules {
     pub interval: SignedDuration,
     /// Attempts in a row that fail (or say nothing) until it fails (or is not known any more).
     pub failure_threshold: u32,
+    /// From the start: a pod that is ready may need a moment until it is reached. Attempts in this time come faster,
+    /// and only those that pass count.
+    pub settling: SignedDuration,
     /// Attempts in a row that pass until it passes.
     pub success_threshold: u32,
     /// The circuit breaker.
@@ -32,6 +38,8 @@ pub struct Watch {
     due: Option<Timestamp>,
     /// Attempts since it last passed (that one too), or since the start; none while it passes.
     tries: u32,
+    /// Until when it settles.
+    settles: Timestamp,
 }
 
 /// What the last attempts had in common, and how many they were.
@@ -52,6 +60,7 @@ impl Watch {
             breaker: Breaker::Closed { failures: 0 },
             due: Some(now),
             tries: 0,
+            settles: now.checked_add(rules.settling).unwrap_or(now),
         }
     }
 
@@ -88,6 +97,12 @@ impl Watch {
         let (failures, successes) =
             (self.rules.failure_threshold.max(1), self.rules.success_threshold.max(1));
         self.tries = self.tries.saturating_add(1);
+        let outcome = match outcome {
+            Outcome::Failed { reason } | Outcome::Silent { reason } if now < self.settles => {
+                return self.settle(reason, now);
+            }
+            counts => counts,
+        };
         match outcome {
             Outcome::Passed => {
                 let count = if let Streak::Passed(count) = self.streak { count.saturating_add(1) } else { 1 };
@@ -127,6 +142,22 @@ impl Watch {
         self.due = Some(self.next(now));
     }
 
+    /// It is too early for this to count.
+    fn settle(&mut self, reason: String, now: Timestamp) {
+        if let Verdict::Unknown { reason: last } = &mut self.verdict {
+            *last = reason;
+        }
+        let pause = SETTLING_PAUSE.saturating_mul(1 << (self.tries - 1).min(20));
+        let next = now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        self.due = Some(if next < self.settles {
+            next
+        } else {
+            // From here on the pauses grow anew.
+            self.tries = 0;
+            self.settles
+        });
+    }
+
     fn next(&self, now: Timestamp) -> Timestamp {
         let pause = match self.tries.checked_sub(1) {
             Some(before) => {
@@ -149,6 +180,7 @@ mod tests {
         interval: SignedDuration::from_secs(10),
         failure_threshold: 3,
         success_threshold: 2,
+        settling: SignedDuration::ZERO,
         breaker: breaker::Rules { failures: 4, open: SignedDuration::from_secs(60) },
     };
 
@@ -196,6 +228,32 @@ mod tests {
         check("++???+", "?+++??", &[0, 1, 11, 21, 31, 32]);
         check("---???", "??---?", &[0, 1, 3, 7, 15, 25]);
         check("??????", "??????", &[0, 1, 3, 7, 15, 25]);
+    }
+
+    #[test]
+    fn what_fails_while_it_settles_is_asked_again_soon_and_does_not_count() {
+        let rules = Rules { settling: SignedDuration::from_secs(1), ..RULES };
+        for (letters, expected, begun) in [
+            // From 1000 ms on it is as without.
+            ("-------", "??????-", vec![0, 100, 300, 700, 1000, 2000, 4000]),
+            ("--++", "???+", vec![0, 100, 300, 1300]),
+            ("?-+-", "????", vec![0, 100, 300, 1300]),
+        ] {
+            let mut watch = Watch::new(rules, Timestamp::UNIX_EPOCH);
+            let (mut seen, mut moments) = (String::new(), Vec::new());
+            for letter in letters.chars() {
+                let now = watch.due().unwrap();
+                assert!(watch.begin(now));
+                moments.push(now.as_millisecond());
+                watch.take(outcome(letter), now);
+                seen.push(match watch.verdict() {
+                    Verdict::Passing => '+',
+                    Verdict::Failing { .. } => '-',
+                    Verdict::Unknown { .. } => '?',
+                });
+            }
+            assert_eq!((seen.as_str(), moments), (expected, begun), "{letters}");
+        }
     }
 
     #[test]
