@@ -101,7 +101,7 @@ impl Watch {
             Outcome::Failed { reason } | Outcome::Silent { reason } if now < self.settles => {
                 return self.settle(reason, now);
             }
-            counts => counts,
+            counts @ (Outcome::Passed | Outcome::Failed { .. } | Outcome::Silent { .. }) => counts,
         };
         match outcome {
             Outcome::Passed => {
