@@ -155,6 +155,10 @@ impl Repository {
 
     /// The values file of a customer.
     pub(crate) fn values(&self, customer: &str) -> PathBuf {
+        let cac = self.folder.join(CAC).join(format!("{customer}.yaml"));
+        if cac.is_file() {
+            return cac;
+        }
         self.folder.join(CHARTS).join("customers").join(customer).join("values.yaml")
     }
 

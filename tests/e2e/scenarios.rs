@@ -55,6 +55,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: whole::taken_back,
     },
     Scenario {
+        name: "one-application-disturbed",
+        about: "one Application with values of its own: killed four times, then somebody else syncs in between",
+        smoke: false,
+        run: whole::disturbed,
+    },
+    Scenario {
         name: "sync-wave-orchestration",
         about: "a wave waits for the slowest pod of the wave before it",
         smoke: true,

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use super::batch::{self, Answer, Decision, Member};
 use super::parts::{self, Division, Ended};
 use super::resource::{self, Automated};
-use super::workloads::Workloads;
+use super::workloads::{Moment, Workloads};
 use super::write::{self, Manner, Write};
 use super::{ArgoCd, Hold, facts};
 use crate::domain::application::{Application, ApplicationSpec, SyncStatus};
@@ -221,7 +221,7 @@ impl Cluster for PerCustomer {
         let Some(service) = service else { return self.argo_cd.application(name).await };
         let Some(live) = self.argo_cd.read(&group.whole).await? else { return Ok(None) };
         lock(&group.state.ended).take(&live);
-        let shelf = self.workloads.of(&group.namespace, &moment(&live)).await?;
+        let shelf = self.workloads.of(&group.namespace, moment(&live)).await?;
         let health = |kind, name: &str| shelf.health(kind, name);
         let ended = lock(&group.state.ended);
         Ok(parts::facts(name, &live, &group.division, &service, &ended, health))
@@ -243,6 +243,8 @@ impl Cluster for PerCustomer {
 
     async fn refresh(&self, name: &AppName) -> Result<(), ClusterError> {
         let (group, _) = self.known(name)?;
+        // One is enough for all that ask in the same moment.
+        let _turn = group.state.turn.lock().await;
         let live = self.argo_cd.read(&group.whole).await?;
         let is_asked = live.is_some_and(|live| facts::facts(&group.whole, &live).refresh_pending);
         if is_asked { Ok(()) } else { self.argo_cd.refresh(&group.whole).await }
@@ -322,13 +324,13 @@ impl ArgoCd {
     }
 }
 
-/// What the workloads must be newer than: each comparison and the end of each operation.
-fn moment(live: &resource::Application) -> String {
+/// What the workloads must not be older than.
+fn moment(live: &resource::Application) -> Moment {
     let status = live.status.as_ref();
-    let compared = status.and_then(|status| status.reconciled_at);
-    let finished = status.and_then(|status| status.operation_state.as_ref()?.finished_at);
-    let text = |at: Option<Timestamp>| at.map_or_else(String::new, |at| at.to_string());
-    format!("{} {}", text(compared), text(finished))
+    Moment {
+        compared: status.and_then(|status| status.reconciled_at),
+        finished: status.and_then(|status| status.operation_state.as_ref()?.finished_at),
+    }
 }
 
 /// Tells of the parts what is told of the whole, and of its namespace.

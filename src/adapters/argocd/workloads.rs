@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use futures_util::future::try_join_all;
 use futures_util::stream::SelectAll;
+use jiff::Timestamp;
 use kube::api::{DynamicObject, ListParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
@@ -44,8 +46,27 @@ pub(super) struct Workloads {
 pub(super) struct Shelf {
     objects: Mutex<HashMap<(Kind, String), Seen>>,
     /// What it was last listed for.
-    listed: AsyncMutex<Option<String>>,
+    listed: AsyncMutex<Moment>,
     asked: Mutex<Instant>,
+}
+
+/// What workloads must not be older than, by Argo CD's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Moment {
+    /// When the last comparison began.
+    pub(super) compared: Option<Timestamp>,
+    /// When the last operation ended.
+    pub(super) finished: Option<Timestamp>,
+}
+
+impl Moment {
+    fn covers(self, other: Self) -> bool {
+        self.compared >= other.compared && self.finished >= other.finished
+    }
+
+    fn join(self, other: Self) -> Self {
+        Self { compared: self.compared.max(other.compared), finished: self.finished.max(other.finished) }
+    }
 }
 
 /// One workload as it was last seen.
@@ -65,17 +86,15 @@ impl Workloads {
         self.changes.subscribe()
     }
 
-    /// Those of a namespace, not older than `moment`: a name for what they must be newer than.
-    pub(super) async fn of(&self, namespace: &Namespace, moment: &str) -> Result<Arc<Shelf>, ClusterError> {
+    /// Those of a namespace, not older than `moment`.
+    pub(super) async fn of(&self, namespace: &Namespace, moment: Moment) -> Result<Arc<Shelf>, ClusterError> {
         let shelf = self.shelf(namespace);
         *lock(&shelf.asked) = Instant::now();
         // Who asks at the same time waits for the same list.
         let mut listed = shelf.listed.lock().await;
-        if listed.as_deref() != Some(moment) {
-            for kind in Kind::ALL {
-                self.list(namespace, kind, &shelf).await?;
-            }
-            *listed = Some(moment.to_owned());
+        if !listed.covers(moment) {
+            try_join_all(Kind::ALL.map(|kind| self.list(namespace, kind, &shelf))).await?;
+            *listed = listed.join(moment);
         }
         drop(listed);
         Ok(shelf)

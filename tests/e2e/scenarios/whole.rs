@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::json;
 
-use crate::cluster::{kubectl, until};
+use crate::cluster::{ARGO_CD, kubectl, until};
 use crate::records::{Application, Pods, check_pods, pods, whole};
-use crate::repository::{Customer, Repository};
+use crate::repository::{CAC, Customer, Repository};
 use crate::world::{FAST, World, fresh};
 
 /// The rights that this layout needs beside the others, as long as it lasts.
@@ -87,6 +87,63 @@ pub(crate) fn both_orders(world: &mut World) -> anyhow::Result<()> {
         crate::world::clean()?;
         world.forget()?;
     }
+    Ok(())
+}
+
+/// Values that stand in the Application, `kill -9` in the middle, and somebody else's sync in between.
+pub(crate) fn disturbed(world: &mut World) -> anyhow::Result<()> {
+    const CUSTOMER: &str = "customer-c";
+    let _rights = Rights::grant()?;
+    fresh(&[CUSTOMER])?;
+    let repository = Repository::config_as_code(&world.place(), FAST)?;
+    world.set("/cluster/argo-cd/layout", json!("application-per-customer"))?;
+    world.set("/sync-wave/health-check-timeout", json!("240s"))?;
+    world.start(&repository)?;
+    let (edges, waves) = world.graph(&repository, CUSTOMER)?;
+    let id = world.deploy(CUSTOMER, &[])?;
+    for round in 1..=4_usize {
+        // At four different moments, each with something new that is healthy.
+        until("more of it is healthy", Duration::from_secs(240), || {
+            let status = world.status(&id)?;
+            let services = status["services"].as_array().context("no services")?;
+            let healthy = services.iter().filter(|service| service["state"] == "healthy").count();
+            Ok((healthy >= round * 10 || status["state"] == "succeeded").then_some(()))
+        })?;
+        world.kill()?;
+        world.serve()?;
+    }
+    let ended = world.ended(&id)?;
+    ensure!(ended["state"] == "succeeded", "it ended {}: {}", ended["state"], ended["reason"]);
+    let commit = ended["revision"].as_str().context("no revision")?.to_owned();
+    let running = pods(CUSTOMER, "customer-c-production")?;
+    ensure!(running.len() == 55, "{} services have pods", running.len());
+    let checked = check_pods(&edges, &waves, &running)?;
+    check_whole(CUSTOMER, &commit)?;
+    println!("     killed four times: 55 services of a Config-as-Code file, {checked} pairs in order");
+
+    // Somebody syncs all of it, to the commit before: what has had its turn is looked at again.
+    let file = format!("{CAC}/customer-c.yaml");
+    let version =
+        |number: &str| format!("- name: payment-service\n    enabled: true\n    version: \"{number}\"");
+    let next = repository.replace_in(&file, &version("1.8.0"), &version("9.9.9"))?;
+    let id = world.deploy(CUSTOMER, &[])?;
+    let name = format!("{CUSTOMER}-applications");
+    until("it is pinned to the new commit", Duration::from_secs(60), || {
+        Ok((whole(CUSTOMER)?.pinned == next).then_some(()))
+    })?;
+    let theirs = json!({ "operation": {
+        "initiatedBy": { "username": "somebody" },
+        "sync": { "revision": commit, "syncStrategy": { "hook": {} } },
+    } });
+    kubectl(&["-n", ARGO_CD, "patch", "application", &name, "--type", "merge", "-p", &theirs.to_string()])?;
+    let ended = world.ended(&id)?;
+    ensure!(ended["state"] == "succeeded", "it ended {}: {}", ended["state"], ended["reason"]);
+    check_whole(CUSTOMER, &next)?;
+    let runs = crate::cluster::get("rollout", "customer-c-production", "customer-c-payment-service")?
+        .context("no payment-service")?["spec"]["template"]
+        .to_string();
+    ensure!(runs.contains("9.9.9"), "payment-service runs {runs}");
+    println!("     somebody's sync to the commit before was noticed, and ours came again");
     Ok(())
 }
 
