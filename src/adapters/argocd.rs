@@ -100,6 +100,7 @@ pub struct ArgoCd {
     following: JoinHandle<()>,
     /// Where the API server is.
     server: Vec<IpAddr>,
+    known_services: services::Known,
 }
 
 impl std::fmt::Debug for ArgoCd {
@@ -137,6 +138,7 @@ impl ArgoCd {
             settings,
             following,
             server,
+            known_services: services::Known::default(),
         })
     }
 

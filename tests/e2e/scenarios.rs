@@ -9,7 +9,7 @@ mod rollouts;
 mod tenants;
 mod traces;
 mod trouble;
-mod whole;
+pub(crate) mod whole;
 
 use crate::world::World;
 

@@ -1,7 +1,9 @@
 //! Where a customer's services are reached: the Kubernetes Services of their Applications.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1;
@@ -12,6 +14,28 @@ use super::{ArgoCd, failure};
 use crate::domain::names::{AppName, Namespace};
 use crate::domain::probe::address::{Port, Service};
 use crate::ports::{ClusterError, Services};
+
+/// For how long a Service counts as it was: while a check waits for its first answer it is asked again and again.
+const KNOWN_FOR: Duration = Duration::from_secs(5);
+
+/// Services that were read a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<(Namespace, AppName), (Instant, Service)>>);
+
+impl Known {
+    fn get(&self, namespace: &Namespace, name: &AppName) -> Option<Service> {
+        let key = (namespace.clone(), name.clone());
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&key).filter(|(at, _)| at.elapsed() < KNOWN_FOR).map(|(_, service)| service.clone())
+    }
+
+    fn put(&self, namespace: &Namespace, name: &AppName, service: Service) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is too old is never used again, so no more is kept than is asked for within that time.
+        known.retain(|_, (at, _)| at.elapsed() < KNOWN_FOR);
+        known.insert((namespace.clone(), name.clone()), (Instant::now(), service));
+    }
+}
 
 /// How long the API server's name may take to be resolved.
 const LOOK_UP: Duration = Duration::from_secs(5);
@@ -26,9 +50,15 @@ impl ArgoCd {
 #[async_trait]
 impl Services for ArgoCd {
     async fn service(&self, namespace: &Namespace, name: &AppName) -> Result<Option<Service>, ClusterError> {
+        if let Some(known) = self.known_services.get(namespace, name) {
+            return Ok(Some(known));
+        }
         let api: Api<v1::Service> = Api::namespaced(self.client.clone(), namespace.as_str());
-        let found = api.get_opt(name.as_str()).await.map_err(|error| failure(name, error))?;
-        Ok(found.map(facts))
+        let found = api.get_opt(name.as_str()).await.map_err(|error| failure(name, error))?.map(facts);
+        if let Some(found) = &found {
+            self.known_services.put(namespace, name, found.clone());
+        }
+        Ok(found)
     }
 }
 

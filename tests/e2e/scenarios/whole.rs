@@ -13,10 +13,10 @@ use crate::repository::{CAC, Customer, Repository};
 use crate::world::{FAST, World, fresh};
 
 /// The rights that this layout needs beside the others, as long as it lasts.
-struct Rights(String);
+pub(crate) struct Rights(String);
 
 impl Rights {
-    fn grant() -> anyhow::Result<Self> {
+    pub(crate) fn grant() -> anyhow::Result<Self> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s/rbac/per-customer.yaml");
         let file = file.to_string_lossy().into_owned();
         kubectl(&["apply", "-f", &file])?;
