@@ -12,7 +12,8 @@ use crate::domain::catalog::Order;
 use crate::domain::deployment::Brief;
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::event::{Kind, Request};
-use crate::domain::manifest::bundle::Layout::PerCustomer;
+use crate::domain::impact::Live;
+use crate::domain::manifest::bundle::Layout::{PerCustomer, PerService};
 use crate::domain::names::{AppName, CustomerId, Environment, Fingerprint, Revision, SourceName};
 use crate::domain::plan::{Baselines, Inputs, Plan, Purpose, Quarantined, Selection, plan};
 use crate::ports::{ClusterError, SourceError};
@@ -158,17 +159,32 @@ async fn earlier(
     Ok(earlier)
 }
 
-/// The commits that the live Applications of a customer are pinned to.
-async fn live(app: &App, loaded: &Loaded) -> Result<BTreeMap<String, Revision>, Later> {
+/// What the cluster has of each service of a customer.
+async fn live(app: &App, loaded: &Loaded) -> Result<BTreeMap<String, Live>, Later> {
     let catalog = &loaded.catalog;
+    let whole = match app.config.cluster.layout() {
+        PerCustomer => AppName::of_all(&catalog.customer).ok(),
+        PerService => None,
+    };
     let base = AppName::of_base(&catalog.customer).map(|app| (crate::domain::names::BASE.to_owned(), app));
     let services = catalog.enabled().map(|service| {
         AppName::of_service(&catalog.customer, &service.name).map(|app| (service.name.to_string(), app))
     });
+    if let Some(whole) = whole {
+        // All are in one Application, which is not at any one commit while they are under way.
+        return Ok(match app.cluster.application(&whole).await? {
+            Some(_) => BTreeMap::new(),
+            None => {
+                std::iter::once(base).chain(services).flatten().map(|(name, _)| (name, Live::Gone)).collect()
+            }
+        });
+    }
     let names: Vec<(String, AppName)> = std::iter::once(base).chain(services).flatten().collect();
     let reads = names.into_iter().map(|(name, application)| async move {
         let read = app.cluster.application(&application).await?;
-        Ok::<_, ClusterError>(read.and_then(|read| read.pinned).map(|pinned| (name, pinned)))
+        // One that is not pinned may be anywhere.
+        let live = read.map_or(Some(Live::Gone), |read| read.pinned.map(Live::Pinned));
+        Ok::<_, ClusterError>(live.map(|live| (name, live)))
     });
     let read: Vec<_> = futures_util::stream::iter(reads).buffer_unordered(READS_AT_ONCE).collect().await;
     let mut live = BTreeMap::new();

@@ -41,6 +41,8 @@ pub enum Reason {
         /// The commit that its Application is pinned to.
         at: Revision,
     },
+    /// It ran here, and its Application is not there any more.
+    Gone,
     /// Somebody asked for it by name.
     Asked,
     /// All of a customer in one Application, after its services.
@@ -59,6 +61,7 @@ impl std::fmt::Display for Reason {
             Self::Chart => f.write_str("chart"),
             Self::Dependencies => f.write_str("dependencies"),
             Self::Elsewhere { at } => write!(f, "the cluster is at {}", at.short()),
+            Self::Gone => f.write_str("its Application is gone"),
             Self::Asked => f.write_str("asked for"),
             Self::Whole => f.write_str("the whole, at the end"),
             Self::Unchanged => f.write_str("unchanged"),
@@ -116,15 +119,26 @@ fn shared(catalog: &Catalog) -> Value {
     })
 }
 
+/// What the cluster has of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Live {
+    /// Its Application is pinned to this commit.
+    Pinned(Revision),
+    /// Its Application does not exist.
+    Gone,
+}
+
 /// What differs between what a service last ran healthily and what it would run now. Empty for nothing.
 ///
-/// `live` is the commit that its Application is pinned to, where that is known: a run that was stopped half-way
-/// may have left it elsewhere.
-pub fn differences(before: Option<&Baseline>, now: &Rendering, live: Option<&Revision>) -> Vec<Reason> {
+/// `live` is what the cluster has of it, where that is known: a run that was stopped half-way may have left it
+/// elsewhere, and somebody may have deleted it.
+pub fn differences(before: Option<&Baseline>, now: &Rendering, live: Option<&Live>) -> Vec<Reason> {
     let Some(Baseline { revision, rendering: before, .. }) = before else { return vec![Reason::New] };
     let mut reasons = Vec::new();
-    if let Some(at) = live.filter(|live| *live != revision) {
-        reasons.push(Reason::Elsewhere { at: at.clone() });
+    match live {
+        Some(Live::Pinned(at)) if at != revision => reasons.push(Reason::Elsewhere { at: at.clone() }),
+        Some(Live::Gone) => reasons.push(Reason::Gone),
+        Some(Live::Pinned(_)) | None => {}
     }
     if before.image != now.image {
         let (from, to) = (before.image.clone(), now.image.clone());
@@ -258,9 +272,12 @@ mod tests {
             healthy_at: jiff::Timestamp::UNIX_EPOCH,
             health_check: None,
         };
-        assert_eq!(differences(Some(&before), &now, Some(&a)), []);
-        assert_eq!(differences(Some(&before), &now, Some(&c)), [Reason::Elsewhere { at: c.clone() }]);
-        assert_eq!(differences(None, &now, Some(&c)), [Reason::New]);
+        assert_eq!(differences(Some(&before), &now, Some(&Live::Pinned(a))), []);
+        let pinned = Live::Pinned(c.clone());
+        assert_eq!(differences(Some(&before), &now, Some(&pinned)), [Reason::Elsewhere { at: c.clone() }]);
+        assert_eq!(differences(Some(&before), &now, Some(&Live::Gone)), [Reason::Gone]);
+        assert_eq!(differences(None, &now, Some(&Live::Gone)), [Reason::New], "it never ran here");
+        assert_eq!(differences(None, &now, Some(&pinned)), [Reason::New]);
     }
 
     #[test]

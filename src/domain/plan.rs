@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::catalog::{Catalog, HealthCheck, Order, RollbackPolicy, Strategy};
 use super::graph::Graph;
-use super::impact::{self, Reason};
+use super::impact::{self, Live, Reason};
 use super::names::{
     ALL, AppName, BASE, CustomerId, Environment, Fingerprint, NameError, Namespace, Revision, ServiceName,
     SourceName, Wave,
@@ -187,8 +187,8 @@ pub struct Inputs<'a> {
     pub chart: &'a Fingerprint,
     /// What each service last ran healthily; for a rollback, what each is to go back to.
     pub baselines: &'a Baselines,
-    /// The commits that the live Applications are pinned to, by the service's name, where known.
-    pub live: &'a BTreeMap<String, Revision>,
+    /// What the cluster has of each service, by its name, where known.
+    pub live: &'a BTreeMap<String, Live>,
     /// What failed before.
     pub quarantined: &'a Quarantined,
     /// The configured repository.

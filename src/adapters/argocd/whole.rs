@@ -217,8 +217,10 @@ impl Cluster for PerCustomer {
     }
 
     async fn application(&self, name: &AppName) -> Result<Option<Application>, ClusterError> {
-        let Some((group, service)) = self.place(name) else { return Ok(None) };
-        let Some(service) = service else { return self.argo_cd.application(name).await };
+        // Who is not told apart yet is asked about by its real name.
+        let Some((group, Some(service))) = self.place(name) else {
+            return self.argo_cd.application(name).await;
+        };
         let Some(live) = self.argo_cd.read(&group.whole).await? else { return Ok(None) };
         lock(&group.state.ended).take(&live);
         let shelf = self.workloads.of(&group.namespace, moment(&live)).await?;

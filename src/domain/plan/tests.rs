@@ -22,7 +22,7 @@ struct Given {
     selection: Selection,
     forgotten: Vec<&'static str>,
     quarantined: Vec<&'static str>,
-    live: BTreeMap<String, Revision>,
+    live: BTreeMap<String, Live>,
     revision: Revision,
     healthy_at: Timestamp,
     /// One Application has all; it was last synced as a whole at commit c.
@@ -215,9 +215,14 @@ fn a_selection_takes_only_what_was_asked_for() {
 
 #[test]
 fn an_application_that_was_left_elsewhere_is_brought_back() {
-    let live = BTreeMap::from([("db".to_owned(), revision('a')), ("web".to_owned(), revision('c'))]);
+    let live = BTreeMap::from([
+        ("db".to_owned(), Live::Pinned(revision('a'))),
+        ("cache".to_owned(), Live::Gone),
+        ("web".to_owned(), Live::Pinned(revision('c'))),
+    ]);
     let plan = Given { live, ..Given::push(|_| {}) }.plan();
-    assert_eq!(plan.touched().map(Change::name).collect::<Vec<_>>(), ["web"]);
+    assert_eq!(plan.touched().map(Change::name).collect::<Vec<_>>(), ["cache", "web"]);
+    assert_eq!(plan.changes[2].reasons, [Reason::Gone]);
     assert_eq!(plan.changes[5].reasons, [Reason::Elsewhere { at: revision('c') }]);
 }
 

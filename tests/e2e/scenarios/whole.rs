@@ -150,7 +150,7 @@ pub(crate) fn disturbed(world: &mut World) -> anyhow::Result<()> {
 pub(crate) fn taken_back(world: &mut World) -> anyhow::Result<()> {
     const CUSTOMER: &str = "whole-e2e";
     let namespace = format!("{CUSTOMER}-production");
-    let _rights = Rights::grant()?;
+    let rights = Rights::grant()?;
     fresh(&[CUSTOMER])?;
     let mut small = Customer::new(CUSTOMER, "db 0\n api 1 db\n orders 2 api\n web 3 orders\n other 0");
     small.service("db")?.behaviour = "ready-after=12".into();
@@ -202,5 +202,40 @@ pub(crate) fn taken_back(world: &mut World) -> anyhow::Result<()> {
     let app = check_whole(CUSTOMER, &better)?;
     ensure!(app.history.last() == Some(&better), "its history is {:?}", app.history);
     println!("     the next good push went through");
+
+    // Whoever may not see the workloads is told so, and goes on once that is mended.
+    drop(rights);
+    world.kill()?;
+    world.serve()?;
+    repository.change(CUSTOMER, |customer| {
+        customer.service("web")?.tag = "v5".into();
+        Ok(())
+    })?;
+    let id = world.deploy(CUSTOMER, &[])?;
+    let told = until("why names the rights that are missing", Duration::from_secs(60), || {
+        let why = world.command(&["why", &id])?.text;
+        Ok(why.contains("per-customer.yaml").then_some(why))
+    })?;
+    println!(
+        "     without rights: {}",
+        told.lines().find(|line| line.contains("per-customer")).unwrap_or_default().trim()
+    );
+    let _rights = Rights::grant()?;
+    let ended = world.ended(&id)?;
+    ensure!(ended["state"] == "succeeded", "it ended {}: {}", ended["state"], ended["reason"]);
+
+    // The other layout would make more Applications for the same objects.
+    world.kill()?;
+    world.set("/cluster/argo-cd/layout", json!("application-per-service"))?;
+    world.start(&repository)?;
+    repository.change(CUSTOMER, |customer| {
+        customer.service("web")?.tag = "v6".into();
+        Ok(())
+    })?;
+    let ended = world.deployed(CUSTOMER, "failed", &[])?;
+    let reason = ended["reason"].as_str().unwrap_or_default();
+    ensure!(reason.contains("which owns their objects"), "it failed for another reason: {reason}");
+    ensure!(whole(CUSTOMER)?.sync == "Synced", "it was touched");
+    println!("     the other layout is refused: {reason}");
     Ok(())
 }
