@@ -17,6 +17,7 @@ use crate::domain::deployment::{OnFailure, Policy, Upkeep};
 use crate::domain::event::KnownSource;
 use crate::domain::manifest::bundle::Layout;
 use crate::domain::names::{CustomerId, Environment, SourceName};
+use crate::domain::removal::RemovedServices;
 
 pub mod argo_cd;
 pub mod health;
@@ -241,6 +242,9 @@ pub struct SyncWave {
     pub rollback_threshold: u32,
     /// What a failed service means for the rest. Default `rollback`.
     pub on_failure: OnFailure,
+    /// What happens to services that are not in the values any more: `keep` (default), or `prune`: at the end of a push
+    /// that succeeded their Applications are deleted with all of their objects, those that needed others first.
+    pub removed_services: RemovedServices,
     /// Services under way at once. Default 20.
     pub max_in_flight: u32,
     /// How long Healthy must hold until it counts. Default 0 s.
@@ -262,6 +266,7 @@ impl Default for SyncWave {
             health_check_timeout: SignedDuration::from_secs(300),
             rollback_threshold: 3,
             on_failure: OnFailure::Rollback,
+            removed_services: RemovedServices::default(),
             max_in_flight: 20,
             stabilisation: SignedDuration::ZERO,
             degraded_grace: SignedDuration::from_secs(30),
@@ -449,7 +454,7 @@ impl Config {
             }
         }
         if let Cluster::ArgoCd(argo_cd) = &self.cluster {
-            argo_cd.check()?;
+            argo_cd.check(self.sync_wave.removed_services)?;
         }
         self.microservices.health_check.check(&self.cluster)?;
         for (setting, value) in [

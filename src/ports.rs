@@ -12,6 +12,7 @@ use crate::domain::application::{Application, ApplicationSpec};
 use crate::domain::names::{AppName, Namespace, RequestId, Revision, SourceName};
 use crate::domain::probe::address::Service;
 use crate::domain::probe::{Outcome, Question};
+use crate::domain::removal::Removal;
 
 /// The Applications of an Argo CD.
 #[async_trait]
@@ -49,6 +50,10 @@ pub trait Cluster: Send + Sync {
     /// Stops the Rollout of a service that is under way, so that its traffic goes back to the stable pods. Does nothing
     /// where there is none, or it is through.
     async fn abort_rollout(&self, application: &ApplicationSpec) -> Result<(), ClusterError>;
+
+    /// Deletes the Application of a service that is not wanted any more, so that its objects go before it does. Does
+    /// nothing where it is gone or going, and never deletes one that is not labelled as that service's.
+    async fn delete(&self, removal: &Removal) -> Result<(), ClusterError>;
 
     /// Names of Applications as they change. A receiver that lags must read the Applications again: what is
     /// sent says only that there is something to read.

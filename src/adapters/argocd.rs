@@ -9,6 +9,7 @@
 //! automated sync, who may sync) is either seen in the Application's status or decided here.
 
 mod batch;
+mod delete;
 mod facts;
 mod health;
 mod parts;
@@ -47,6 +48,7 @@ use self::write::{MANAGER, Manner, Write};
 use crate::domain::application::{self, ApplicationSpec};
 use crate::domain::manifest::{self, Rules, Tenant};
 use crate::domain::names::{AppName, CustomerId, RequestId, Revision, SourceName};
+use crate::domain::removal::Removal;
 use crate::ports::{Cluster, ClusterError, SyncRequest};
 
 /// How often a write is tried that somebody else's came before.
@@ -348,6 +350,10 @@ impl Cluster for ArgoCd {
 
     async fn abort_rollout(&self, application: &ApplicationSpec) -> Result<(), ClusterError> {
         rollouts::change(&self.client, application, rollouts::abort).await
+    }
+
+    async fn delete(&self, removal: &Removal) -> Result<(), ClusterError> {
+        self.remove(removal).await
     }
 
     fn changes(&self) -> broadcast::Receiver<AppName> {

@@ -28,6 +28,7 @@ use self::model::Model;
 use self::script::Script;
 use crate::domain::application::{Application, ApplicationSpec};
 use crate::domain::names::{AppName, RequestId, Revision};
+use crate::domain::removal::Removal;
 use crate::ports::{Cluster, ClusterError, SyncRequest};
 
 pub use self::journal::JournalError;
@@ -140,6 +141,12 @@ impl Cluster for Simulated {
 
     async fn abort_rollout(&self, _: &ApplicationSpec) -> Result<(), ClusterError> {
         Ok(())
+    }
+
+    async fn delete(&self, removal: &Removal) -> Result<(), ClusterError> {
+        let app = &removal.app;
+        self.shared
+            .command(|model, _| Ok(model.shown(app).is_some().then(|| Command::Delete { app: app.clone() })))
     }
 
     fn changes(&self) -> broadcast::Receiver<AppName> {

@@ -14,9 +14,14 @@ use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::event::{Kind, Request};
 use crate::domain::impact::Live;
 use crate::domain::manifest::bundle::Layout::{PerCustomer, PerService};
-use crate::domain::names::{AppName, CustomerId, Environment, Fingerprint, Revision, SourceName};
+use crate::domain::names::{AppName, CustomerId, Environment, Fingerprint, NameError, Revision, SourceName};
 use crate::domain::plan::{Baselines, Inputs, Plan, Purpose, Quarantined, Selection, plan};
+use crate::domain::removal::{self, RemovedServices};
 use crate::ports::{ClusterError, SourceError};
+use crate::store::DeploymentFilter;
+
+/// How many earlier plans are looked at for what removed services needed.
+const EARLIER_PLANS: u32 = 50;
 
 /// Applications that are read at once.
 const READS_AT_ONCE: usize = 16;
@@ -123,9 +128,37 @@ pub(super) async fn draft(
         selection: &selection,
         durations: &durations,
     });
-    Ok(drafted
-        .map(|plan| with_running(plan, &running))
-        .map_err(|error| Diagnostic::error(Code::BadName, Place::file(&files.values), error.to_string())))
+    let bad_name =
+        |error: NameError| Diagnostic::error(Code::BadName, Place::file(&files.values), error.to_string());
+    let plan = match drafted {
+        Ok(plan) => with_running(plan, &running),
+        Err(error) => return Ok(Err(bad_name(error))),
+    };
+    let whole = selection.services.is_none() && selection.wave.is_none();
+    let policy = app.config.sync_wave.removed_services;
+    if plan.removed.is_empty() || plan.purpose != Purpose::Deploy || !whole || policy == RemovedServices::Keep
+    {
+        return Ok(Ok(plan));
+    }
+    let earlier = plans(app, customer, environment).await?;
+    Ok(match removal::removals(policy, &plan, &earlier) {
+        Ok(removals) => Ok(plan.with_removals(removals)),
+        Err(error) => Err(bad_name(error)),
+    })
+}
+
+/// The plans of a customer's last deployments, the newest first: what needed what.
+async fn plans(app: &App, customer: &CustomerId, environment: &Environment) -> Result<Vec<Plan>, Later> {
+    let filter = DeploymentFilter {
+        customer: Some(customer.clone()),
+        environment: Some(environment.clone()),
+        ..DeploymentFilter::default()
+    };
+    let mut plans = Vec::new();
+    for summary in app.store.deployments(&filter, EARLIER_PLANS).await?.value {
+        plans.extend(app.store.deployment(&summary.id).await?.map(|deployment| deployment.brief.plan));
+    }
+    Ok(plans)
 }
 
 /// For a rollback, what a service renders from is what it runs now: that is what is taken back.

@@ -467,6 +467,7 @@ fn empty_plan(
         order,
         changes: Vec::new(),
         removed: Vec::new(),
+        removals: Vec::new(),
         hash: fingerprint(&(customer, environment, revision)),
     })
 }

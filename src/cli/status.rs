@@ -8,7 +8,7 @@ use super::output::grid::{Cell, Grid};
 use super::output::stream::Stream;
 use super::output::{self, plain};
 use super::{Common, Exit, Failure, parts, timeline};
-use crate::domain::deployment::{Blocker, Deployment, ServiceState};
+use crate::domain::deployment::{Blocker, Deployment, Removing, ServiceState};
 use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision, Wave};
 use crate::domain::plan::{Action, Change};
 use crate::store::{DeploymentFilter, Store, Summary};
@@ -56,6 +56,9 @@ pub(super) struct View<'a> {
     reason: Option<String>,
     plan: &'a str,
     services: Vec<ServiceView<'a>>,
+    /// Services that are removed at the end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    removals: Vec<RemovalView<'a>>,
     diagnostics: &'a [crate::domain::diagnostic::Diagnostic],
 }
 
@@ -71,6 +74,16 @@ struct ServiceView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     blocker: Option<Blocker>,
     since: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct RemovalView<'a> {
+    service: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocker: Option<Blocker>,
 }
 
 pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
@@ -183,6 +196,18 @@ fn view(deployment: &Deployment) -> View<'_> {
         reason: state.reason(),
         plan: brief.plan.hash.as_str(),
         services: services.collect(),
+        removals: deployment
+            .removals()
+            .map(|(removal, state)| RemovalView {
+                service: removal.service.as_str(),
+                state: state.map_or("waiting", Removing::word),
+                reason: left(state),
+                blocker: blockers
+                    .iter()
+                    .find(|(name, _)| *name == removal.service.as_str())
+                    .map(|(_, blocker)| blocker.clone()),
+            })
+            .collect(),
         diagnostics: state.diagnostics(),
     }
 }
@@ -227,12 +252,31 @@ fn describe(deployment: &Deployment) -> String {
             Cell::from(why.unwrap_or_default()),
         ]);
     }
+    for (removal, state) in deployment.removals() {
+        let blocker = blockers.iter().find(|(name, _)| *name == removal.service.as_str());
+        let why = blocker.map(|(_, blocker)| blocker.to_string()).or_else(|| left(state).map(str::to_owned));
+        table.row([
+            Cell::from(String::new()),
+            Cell::from(removal.service.to_string()),
+            Cell::from("remove (not in the values any more)".to_owned()),
+            output::state_cell(state.map_or("waiting", Removing::word)),
+            Cell::from(why.unwrap_or_default()),
+        ]);
+    }
     text.push_str(&table.render(Stream::Out.width()));
     let left = deployment.services().filter(|(change, _)| change.action == Action::Leave).count();
     if left > 0 {
         text.push_str(&format!("\n{left} more are untouched, and nothing waits for them"));
     }
     text
+}
+
+/// Why a service was not removed.
+fn left(state: Option<&Removing>) -> Option<&str> {
+    match state {
+        Some(Removing::Left { reason, .. }) => Some(reason),
+        Some(Removing::Asked { .. } | Removing::Gone { .. }) | None => None,
+    }
 }
 
 fn action(change: &Change) -> String {

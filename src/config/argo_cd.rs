@@ -39,9 +39,6 @@ pub struct ArgoCd {
     pub automated: Automated,
     /// What is made for each customer beside its Applications.
     pub provision: Provision,
-    /// What happens to services that are not in the values any more: `keep` or `prune`. Default `keep`, which
-    /// is what happens as yet with either.
-    pub removed_services: RemovedServices,
 }
 
 impl Default for ArgoCd {
@@ -58,7 +55,6 @@ impl Default for ArgoCd {
             auto_sync: AutoSync::default(),
             automated: Automated::default(),
             provision: Provision::default(),
-            removed_services: RemovedServices::default(),
         }
     }
 }
@@ -149,8 +145,22 @@ impl ArgoCd {
     ///
     /// # Errors
     /// The setting that does not, and why.
-    pub fn check(&self) -> Result<(), (String, String)> {
+    pub fn check(&self, removed: RemovedServices) -> Result<(), (String, String)> {
         self.rules()?;
+        if removed == RemovedServices::Prune {
+            let why = match (self.layout, self.auto_sync) {
+                (Layout::PerCustomer, _) => {
+                    Some("where a customer has one Application (layout application-per-customer)")
+                }
+                (Layout::PerService, AutoSync::Observe) => {
+                    Some("where nothing is ever written (auto-sync: observe)")
+                }
+                (Layout::PerService, AutoSync::Pin | AutoSync::Disable | AutoSync::Refuse) => None,
+            };
+            if let Some(why) = why {
+                return Err(("sync-wave.removed-services".into(), format!("must be `keep` {why}")));
+            }
+        }
         if self.layout == Layout::PerCustomer && self.auto_sync != AutoSync::Pin {
             let reason = "must be `pin` where a customer has one Application (layout application-per-customer): its \
                           services are compared with the commit that it is pinned to";

@@ -19,6 +19,7 @@ mod machine;
 mod observe;
 mod occasion;
 mod policy;
+mod remove;
 mod service;
 mod state;
 mod why;
@@ -30,6 +31,7 @@ pub use why::Blocker;
 
 pub use effect::Effect;
 pub use policy::{OnFailure, Policy, Promotion, Upkeep};
+pub use remove::Removing;
 pub use service::{Attempt, Checking, Keep, Refresh, Retreat, Run, ServiceState, Skip};
 pub use state::{Ending, State};
 
@@ -75,6 +77,9 @@ pub struct Progress {
     /// How many syncs of each change were requested. What was requested at all is what a rollback takes back,
     /// and the number makes each request's id unique.
     pub requests: Vec<u32>,
+    /// Where removals stand, as far as their turn has come, in the plan's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removals: Vec<Removing>,
     /// How many inputs moved something.
     pub version: u64,
     /// When it was started.
@@ -102,7 +107,7 @@ pub enum Input {
     /// An Application was read. Taken in only: a look at many Applications is over with the [`Input::Timer`] that
     /// follows it, so that nothing starts on half of what was seen.
     Observed {
-        /// Which change of the plan.
+        /// Which change of the plan; behind the last one come the removals.
         change: u32,
         /// What was read; none where it does not exist.
         application: Option<Box<Application>>,
@@ -122,6 +127,13 @@ pub enum Input {
         change: u32,
         /// Which request.
         request: RequestId,
+        /// Why.
+        reason: String,
+    },
+    /// The cluster will never remove what was to be removed.
+    NotRemoved {
+        /// Which removal of the plan.
+        removal: u32,
         /// Why.
         reason: String,
     },
@@ -242,6 +254,7 @@ impl Deployment {
             state: State::Queued,
             services: vec![waiting; count],
             requests: vec![0; count],
+            removals: Vec::new(),
             version: 0,
             started_at: None,
             outage: None,
@@ -289,11 +302,13 @@ impl Deployment {
             }
             // Stopping what was given up stays right, and so does remembering.
             Effect::Promote { change, .. } => self.is_suspended(*change),
+            Effect::Remove { removal, .. } => self.wants_removal(*removal),
             Effect::Terminate { .. }
             | Effect::AbortRollout { .. }
             | Effect::Automate { .. }
             | Effect::Remember { .. }
-            | Effect::Quarantine { .. } => true,
+            | Effect::Quarantine { .. }
+            | Effect::Forget { .. } => true,
             Effect::Refresh { .. } => !self.progress.state.is_finished(),
         }
     }
@@ -317,7 +332,11 @@ impl Deployment {
         if !self.progress.state.is_active() {
             return None;
         }
-        self.progress.services.iter().filter_map(|state| self.wake_of(state, now)).min()
+        let removals = self.progress.removals.iter().filter_map(|removal| match removal {
+            Removing::Asked { deadline, .. } => (*deadline > now).then_some(*deadline),
+            Removing::Gone { .. } | Removing::Left { .. } => None,
+        });
+        self.progress.services.iter().filter_map(|state| self.wake_of(state, now)).chain(removals).min()
     }
 
     fn wake_of(&self, state: &ServiceState, now: Timestamp) -> Option<Timestamp> {

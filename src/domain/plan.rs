@@ -15,6 +15,7 @@ use super::names::{
     ALL, AppName, BASE, CustomerId, Environment, Fingerprint, NameError, Namespace, Revision, ServiceName,
     SourceName, Wave,
 };
+use super::removal::Removal;
 
 /// What one deployment will do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +36,12 @@ pub struct Plan {
     pub order: Order,
     /// One entry for the shared part and each enabled service, in the order of their turns.
     pub changes: Vec<Change>,
-    /// Services that ran here and are not in the catalogue any more. They are left running.
+    /// Services that ran here and are not in the catalogue any more. They are left running, unless the policy is to
+    /// remove them.
     pub removed: Vec<ServiceName>,
+    /// Those of them that are removed at the end, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removals: Vec<Removal>,
     /// Stable over everything above: an approval is bound to it.
     pub hash: Fingerprint,
 }
@@ -292,6 +297,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, NameError> {
         order: inputs.order,
         changes,
         removed,
+        removals: Vec::new(),
         hash: fingerprint(&""),
     };
     if inputs.whole {
@@ -400,12 +406,21 @@ impl Plan {
                 (change.name(), change.wave, &change.action, &change.requires, fingerprint, previous)
             })
             .collect();
-        fingerprint(&(
+        let content = (
             (&self.customer, &self.environment, &self.namespace),
             (&self.source, &self.revision, self.purpose, self.order),
             changes,
             &self.removed,
-        ))
+        );
+        if self.removals.is_empty() { fingerprint(&content) } else { fingerprint(&(content, &self.removals)) }
+    }
+
+    /// The same with services that are removed at the end: another plan, which has to be approved anew.
+    #[must_use]
+    pub fn with_removals(self, removals: Vec<Removal>) -> Self {
+        let plan = Self { removals, ..self };
+        let hash = plan.content_hash();
+        Self { hash, ..plan }
     }
 
     /// The changes that are synced.
@@ -444,7 +459,7 @@ impl Plan {
 
     /// Whether nothing would be done.
     pub fn is_idle(&self) -> bool {
-        self.changes.iter().all(|change| change.action == Action::Leave)
+        self.removals.is_empty() && self.changes.iter().all(|change| change.action == Action::Leave)
     }
 
     /// The edges between services, as pairs of names: the dependant and what it depends on.

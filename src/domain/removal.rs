@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::manifest::{CUSTOMER, ENVIRONMENT, MANAGED_BY, SERVICE};
@@ -30,7 +30,7 @@ pub enum RemovedServices {
 pub const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 
 /// One service that is to be removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
     /// Whose.
     pub customer: CustomerId,

@@ -284,6 +284,26 @@ pub(super) async fn remember(
     Ok(())
 }
 
+/// Forgets what a service ran, and what of it failed.
+pub(super) async fn forget(
+    connection: &mut AnyConnection,
+    place: Place<'_>,
+    service: &str,
+) -> Result<(), StoreError> {
+    for statement in [
+        "DELETE FROM service_revisions WHERE customer = $1 AND environment = $2 AND service = $3",
+        "DELETE FROM quarantine WHERE customer = $1 AND environment = $2 AND service = $3",
+    ] {
+        sqlx::query(statement)
+            .bind(place.customer.as_str())
+            .bind(place.environment.as_str())
+            .bind(service)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Notes that a service failed with this content: its name and fingerprint.
 pub(super) async fn quarantine(
     connection: &mut AnyConnection,

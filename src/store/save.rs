@@ -62,6 +62,7 @@ struct Step {
 enum Inward {
     Remember(Remembered),
     Quarantine { service: String, fingerprint: String, reason: String, at: Timestamp },
+    Forget { service: String },
 }
 
 impl Step {
@@ -84,13 +85,15 @@ impl Step {
                 | Effect::Terminate { .. }
                 | Effect::Promote { .. }
                 | Effect::AbortRollout { .. }
-                | Effect::Automate { .. } => {
+                | Effect::Automate { .. }
+                | Effect::Remove { .. } => {
                     let id = outbox::id(progress.version, outward.len());
                     outward.push((id, to_json(effect)?));
                 }
                 Effect::Remember { service, baseline, keep } => {
                     inward.push(Inward::Remember(Remembered::of(service, baseline, *keep)?));
                 }
+                Effect::Forget { service } => inward.push(Inward::Forget { service: service.clone() }),
                 Effect::Quarantine { service, fingerprint, reason } => inward.push(Inward::Quarantine {
                     service: service.clone(),
                     fingerprint: fingerprint.clone(),
@@ -185,6 +188,7 @@ impl Write for Step {
                 Inward::Remember(remembered) => {
                     history::remember(connection, place, &self.id, remembered).await?;
                 }
+                Inward::Forget { service } => history::forget(connection, place, service).await?,
                 Inward::Quarantine { service, fingerprint, reason, at } => {
                     let content = (service.as_str(), fingerprint.as_str());
                     history::quarantine(connection, place, &self.id, content, reason, *at).await?;

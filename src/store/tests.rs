@@ -151,6 +151,7 @@ fn deployment(name: &str) -> Deployment {
                 order: Order::Waves,
                 changes: Vec::new(),
                 removed: Vec::new(),
+                removals: Vec::new(),
                 hash: fingerprint(&name),
             },
             policy: Policy {
@@ -172,6 +173,7 @@ fn deployment(name: &str) -> Deployment {
             state: State::Queued,
             services: Vec::new(),
             requests: Vec::new(),
+            removals: Vec::new(),
             version: 0,
             started_at: None,
             outage: None,

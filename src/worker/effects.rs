@@ -109,8 +109,21 @@ impl Effects {
                 Outcome::Refused(reason) => {
                     performed.settled.push(waiting.id);
                     tracing::warn!(deployment = %deployment.id(), reason, "the cluster refuses");
-                    if let Effect::Sync { change, request, .. } = waiting.effect {
-                        performed.inputs.push(Input::Refused { change, request, reason });
+                    match waiting.effect {
+                        Effect::Sync { change, request, .. } => {
+                            performed.inputs.push(Input::Refused { change, request, reason });
+                        }
+                        Effect::Remove { removal, .. } => {
+                            performed.inputs.push(Input::NotRemoved { removal, reason });
+                        }
+                        Effect::Refresh { .. }
+                        | Effect::Terminate { .. }
+                        | Effect::Promote { .. }
+                        | Effect::AbortRollout { .. }
+                        | Effect::Automate { .. }
+                        | Effect::Remember { .. }
+                        | Effect::Quarantine { .. }
+                        | Effect::Forget { .. } => {}
                     }
                 }
                 Outcome::Later(error) => {
@@ -166,7 +179,11 @@ async fn perform(
             None => Err(ClusterError::Missing(app.clone())),
         },
         Effect::Automate { app, .. } => cluster.automate(app).await,
-        Effect::Remember { .. } | Effect::Quarantine { .. } => Ok(()),
+        Effect::Remove { removal, app } => match brief.plan.removals.get(*removal as usize) {
+            Some(removal) => cluster.delete(removal).await,
+            None => Err(ClusterError::Missing(app.clone())),
+        },
+        Effect::Remember { .. } | Effect::Quarantine { .. } | Effect::Forget { .. } => Ok(()),
     };
     match result {
         Ok(()) => Outcome::Done,
@@ -200,8 +217,9 @@ fn app_of(effect: &Effect) -> Option<&AppName> {
         | Effect::Terminate { app, .. }
         | Effect::Promote { app, .. }
         | Effect::AbortRollout { app, .. }
-        | Effect::Automate { app, .. } => Some(app),
-        Effect::Remember { .. } | Effect::Quarantine { .. } => None,
+        | Effect::Automate { app, .. }
+        | Effect::Remove { app, .. } => Some(app),
+        Effect::Remember { .. } | Effect::Quarantine { .. } | Effect::Forget { .. } => None,
     }
 }
 

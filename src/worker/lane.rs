@@ -83,13 +83,12 @@ impl<'a> Drive<'a> {
         let pending = lane.app.store.pending_effects(deployment.id()).await?;
         super::report_broken("effects", &pending.broken);
         let timeout = positive(lane.app.config.microservices.health_check.timeout);
-        let changes = deployment.brief.plan.changes.iter().zip(0..);
         Ok(Self {
             lane,
             saved: deployment.progress.version,
             effects: Effects::new(pending.value, timeout, lane.epoch),
             settled: Vec::new(),
-            positions: changes.map(|(change, position)| (change.app.clone(), position)).collect(),
+            positions: deployment.apps().cloned().zip(0..).collect(),
             newest: HashMap::new(),
             prober: Prober::new(&lane.app),
             deployment,
@@ -188,14 +187,12 @@ impl<'a> Drive<'a> {
     }
 
     fn observable(&self) -> HashSet<u32> {
-        (0..self.deployment.brief.plan.changes.len() as u32)
-            .filter(|&change| self.is_observable(change))
-            .collect()
+        (0..self.deployment.apps().count() as u32).filter(|&change| self.is_observable(change)).collect()
     }
 
     /// Whether facts about it can move anything now.
     fn is_observable(&self, change: u32) -> bool {
-        self.deployment.state().is_active() && self.deployment.progress.services[change as usize].is_watched()
+        self.deployment.is_watched(change)
     }
 
     /// Looks at all that can move anything.
@@ -208,13 +205,13 @@ impl<'a> Drive<'a> {
     async fn look_at(&mut self, changes: HashSet<u32>) -> Result<(), StoreError> {
         let cluster = &self.lane.app.cluster;
         let timeout = positive(self.lane.app.config.microservices.health_check.timeout);
-        let plan = &self.deployment.brief.plan;
-        let reads = changes.into_iter().map(|change| {
-            let app = plan.changes[change as usize].app.clone();
-            async move {
+        let apps: Vec<&AppName> = self.deployment.apps().collect();
+        let reads = changes.into_iter().filter_map(|change| {
+            let app = (*apps.get(change as usize)?).clone();
+            Some(async move {
                 let read = tokio::time::timeout(timeout, cluster.application(&app)).await;
                 (change, app, read)
-            }
+            })
         });
         let mut read: Vec<_> =
             futures_util::stream::iter(reads).buffer_unordered(READS_AT_ONCE).collect().await;
@@ -284,8 +281,7 @@ impl<'a> Drive<'a> {
                 let planned = Deployment::new(brief);
                 store.replan(&planned, self.lane.epoch).await?;
                 self.lane.app.cluster.prepare(specs(&planned.brief)).await;
-                let changes = planned.brief.plan.changes.iter().zip(0..);
-                self.positions = changes.map(|(change, position)| (change.app.clone(), position)).collect();
+                self.positions = planned.apps().cloned().zip(0..).collect();
                 self.deployment = planned;
                 tracing::info!(deployment = %self.deployment.id(), "planned again for its turn");
             }

@@ -3,6 +3,7 @@
 mod gate;
 mod measure;
 mod order;
+mod removed;
 mod rights;
 mod rollback;
 mod rollouts;
@@ -77,6 +78,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "a failing service takes back all that was advanced, in reverse, and stays back",
         smoke: true,
         run: rollback::in_reverse,
+    },
+    Scenario {
+        name: "removed-services",
+        about: "services taken out of the values are kept, or removed in reverse order with all of their objects",
+        smoke: false,
+        run: removed::kept_or_gone,
     },
     Scenario {
         name: "argo-rollouts",

@@ -8,6 +8,7 @@ use argocd_orchestrator::domain::application::{Application, ApplicationSpec};
 use argocd_orchestrator::domain::deployment::{OnFailure, ServiceState, State};
 use argocd_orchestrator::domain::names::{AppName, RequestId, Revision};
 use argocd_orchestrator::domain::plan::Action;
+use argocd_orchestrator::domain::removal::Removal;
 use argocd_orchestrator::domain::review::review;
 use argocd_orchestrator::ports::{Cluster, ClusterError, SyncRequest};
 use argocd_orchestrator::store::{EventState, Outcome};
@@ -252,6 +253,10 @@ impl Cluster for Poisoned {
 
     async fn terminate(&self, name: &AppName, request: &RequestId) -> Result<(), ClusterError> {
         self.0.terminate(name, request).await
+    }
+
+    async fn delete(&self, removal: &Removal) -> Result<(), ClusterError> {
+        self.0.delete(removal).await
     }
 
     async fn automate(&self, name: &AppName) -> Result<(), ClusterError> {

@@ -1,7 +1,10 @@
 //! What a push touches, and what it does not.
 
+use argocd_orchestrator::adapters::simulated::script::{At, Fail, How};
+use argocd_orchestrator::domain::deployment::Removing;
 use argocd_orchestrator::domain::names::Revision;
 use argocd_orchestrator::domain::plan::Action;
+use argocd_orchestrator::domain::removal::RemovedServices;
 
 use crate::support::repo::{Repo, TEMPLATE, values, values_file};
 use crate::support::world::{World, touched};
@@ -179,5 +182,54 @@ async fn a_service_that_is_gone_is_reported_and_left_running() {
     assert_eq!(ended.state().word(), "succeeded");
     assert_eq!(ended.brief.plan.removed.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["stats"]);
     assert!(running.app.cluster.application(&"customer-a-stats".parse().unwrap()).await.unwrap().is_some());
+    running.stop().await;
+}
+
+/// Takes `web` and `user-service`, which it needs, out of the values.
+fn without_two(world: &World) {
+    let file = values_file(A);
+    let web = "  frontend:\n    sync-wave: 3\n    services:\n      - name: web\n        \
+               image: rtte/web:{{ .Values.global.imageTag }}\n        dependencies: [user-service]\n";
+    let user = "      - name: user-service\n        image: rtte/user-service:{{ .Values.global.imageTag }}\n        \
+                dependencies: [postgres]\n        replicas: 1\n";
+    world.repo.replace(&file, web, "");
+    world.repo.replace(&file, user, "");
+}
+
+#[tokio::test]
+async fn services_that_are_gone_are_removed_in_reverse_order_where_the_policy_says_so() {
+    let mut world = World::new(&[A]);
+    world.config.sync_wave.removed_services = RemovedServices::Prune;
+    let running = world.deployed().await;
+    without_two(&world);
+    let ended = running.deploy_one(&world.repo.new_tag(A, "v2")).await;
+    assert_eq!(ended.state().word(), "succeeded", "{:?}", ended.state());
+    let removed: Vec<(&str, &str)> = ended
+        .removals()
+        .map(|(removal, state)| (removal.service.as_str(), state.map_or("-", Removing::word)))
+        .collect();
+    assert_eq!(removed, [("web", "removed"), ("user-service", "removed")]);
+    for service in ["web", "user-service"] {
+        let name = format!("{A}-{service}").parse().unwrap();
+        assert_eq!(running.app.cluster.application(&name).await.unwrap(), None, "{service}");
+    }
+    let plan = &ended.brief.plan;
+    let known = running.app.store.baselines(&plan.customer, &plan.environment).await.unwrap().value;
+    assert_eq!(known.keys().map(String::as_str).collect::<Vec<_>>(), ["base", "postgres", "stats"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_removed_by_a_push_that_fails() {
+    let mut world = World::new(&[A]);
+    world.config.sync_wave.removed_services = RemovedServices::Prune;
+    world.fail("postgres", Fail { at: At::LaterRevisions, ..Fail::always(How::SyncFailed) });
+    let running = world.deployed().await;
+    without_two(&world);
+    world.repo.replace(&values_file(A), "postgres:15-alpine", "postgres:16-alpine");
+    let ended = running.deploy_one(&world.repo.commit()).await;
+    assert_eq!(ended.state().word(), "failed");
+    assert_eq!(ended.removals().filter(|(_, state)| state.is_some()).count(), 0);
+    assert!(running.app.cluster.application(&format!("{A}-web").parse().unwrap()).await.unwrap().is_some());
     running.stop().await;
 }

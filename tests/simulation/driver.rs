@@ -398,7 +398,7 @@ impl<'a> Driver<'a> {
     }
 
     fn is_observable(&self, change: usize) -> bool {
-        self.deployment.state().is_active() && self.deployment.progress.services[change].is_watched()
+        self.deployment.is_watched(change as u32)
     }
 
     /// Steps, and saves state and effects at once.
@@ -544,7 +544,12 @@ impl<'a> Driver<'a> {
             | Effect::AbortRollout { .. }
             | Effect::Automate { .. }
             | Effect::Remember { .. }
-            | Effect::Quarantine { .. } => Ok(()),
+            | Effect::Quarantine { .. }
+            | Effect::Forget { .. } => Ok(()),
+            Effect::Remove { app, .. } => {
+                self.model.delete(app, self.now);
+                Ok(())
+            }
         }
     }
 
@@ -696,7 +701,9 @@ fn app_of(effect: &Effect) -> Option<usize> {
         | Effect::AbortRollout { .. }
         | Effect::Automate { .. }
         | Effect::Remember { .. }
-        | Effect::Quarantine { .. } => None,
+        | Effect::Quarantine { .. }
+        | Effect::Remove { .. }
+        | Effect::Forget { .. } => None,
     }
 }
 
@@ -710,5 +717,7 @@ fn line(effect: &Effect) -> String {
         Effect::Automate { app, .. } => format!("automate {app}"),
         Effect::Remember { service, .. } => format!("remember {service}"),
         Effect::Quarantine { service, .. } => format!("quarantine {service}"),
+        Effect::Remove { app, .. } => format!("remove {app}"),
+        Effect::Forget { service } => format!("forget {service}"),
     }
 }

@@ -215,6 +215,7 @@ fn plan(rng: &mut Rng, seed: u64, purpose: Purpose) -> Plan {
         order,
         changes,
         removed: Vec::new(),
+        removals: Vec::new(),
         hash: fingerprint(&seed),
     }
 }

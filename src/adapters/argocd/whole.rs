@@ -22,6 +22,7 @@ use super::{ArgoCd, Hold, facts};
 use crate::domain::application::{Application, ApplicationSpec, SyncStatus};
 use crate::domain::manifest::{self, CUSTOMER, SERVICE};
 use crate::domain::names::{AppName, BASE, CustomerId, Namespace, RequestId};
+use crate::domain::removal::Removal;
 use crate::ports::{Cluster, ClusterError, SyncRequest};
 
 /// How long the first of a batch waits for others that are ready in the same moment.
@@ -299,6 +300,11 @@ impl Cluster for PerCustomer {
 
     async fn abort_rollout(&self, application: &ApplicationSpec) -> Result<(), ClusterError> {
         self.argo_cd.abort_rollout(application).await
+    }
+
+    async fn delete(&self, removal: &Removal) -> Result<(), ClusterError> {
+        // The configuration does not ask for it.
+        Err(ClusterError::Refused(format!("{} has no Application of its own", removal.service)))
     }
 
     fn changes(&self) -> broadcast::Receiver<AppName> {

@@ -34,6 +34,8 @@ pub(super) struct App {
     pub(super) behaviour: Arc<Behaviour>,
     pub(super) shown: Application,
     pub(super) changed: bool,
+    /// Whether it was deleted: nothing happens to it any more.
+    deleted: bool,
     /// Its place among the Applications.
     place: usize,
     seed: u64,
@@ -81,6 +83,7 @@ impl App {
                 check: None,
             },
             changed: false,
+            deleted: false,
             place,
             seed: chance::seed_of(seed, &spec.name),
             created: now,
@@ -198,11 +201,23 @@ impl App {
         agenda.put(self.place, at, Event::Stops { operation: number });
     }
 
+    /// It is deleted, with all of its objects.
+    pub(super) fn delete(&mut self, agenda: &mut Agenda) {
+        self.deleted = true;
+        if !self.changed {
+            self.changed = true;
+            agenda.changed.push(self.place);
+        }
+    }
+
     /// Whether the event still means something.
     pub(super) fn expects(&self, event: Event) -> bool {
         let at = |number: u64, stage: Stage| {
             self.operation.as_ref().is_some_and(|running| running.number == number && running.stage == stage)
         };
+        if self.deleted {
+            return false;
+        }
         match event {
             Event::PicksUp { operation } => at(operation, Stage::Requested),
             Event::WindowOpens { operation } => at(operation, Stage::Blocked),

@@ -34,6 +34,8 @@ pub(super) enum Command {
     Refresh { app: AppName },
     /// Stop an operation.
     Terminate { app: AppName, request: RequestId },
+    /// Have this Application no more.
+    Delete { app: AppName },
 }
 
 impl Command {
@@ -59,6 +61,7 @@ impl Command {
             Self::External { app, revision } => return model.external_sync(&app, &revision, at),
             Self::Refresh { app } => return model.refresh(&app, at),
             Self::Terminate { app, request } => return model.terminate(&app, &request, at),
+            Self::Delete { app } => model.delete(&app, at),
         }
         Ok(())
     }

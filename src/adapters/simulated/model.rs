@@ -200,6 +200,14 @@ impl Model {
         Ok(self.apps[self.place(name)?].can_stop(request))
     }
 
+    /// Deletes an Application with all of its objects, at once.
+    pub fn delete(&mut self, name: &AppName, now: Timestamp) {
+        self.advance(now);
+        let Some(place) = self.places.remove(name) else { return };
+        // Its place stays, so that those of others do; nothing happens to it any more.
+        self.apps[place].delete(&mut self.agenda);
+    }
+
     /// Lets everything happen that happens until then.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some(due) = self.agenda.next().filter(|due| due.at <= now) {

@@ -76,8 +76,12 @@ fn one(Planned { plan, diff, predicted }: &Planned, against: Option<&Against>, a
     if !plan.removed.is_empty() {
         let names: Vec<&str> = plan.removed.iter().map(|name| name.as_str()).collect();
         fact(
-            "kept running",
-            format!("{}: not in the values any more, and never removed by us", names.join(", ")),
+            "not wanted",
+            format!(
+                "{}: not in the values any more, so kept, or removed at the end where sync-wave.removed-services is \
+                 prune",
+                names.join(", ")
+            ),
         );
     }
     if touched > 0 {

@@ -60,6 +60,13 @@ pub enum Effect {
         /// Its Application.
         app: AppName,
     },
+    /// Delete the Application of a service that is not wanted any more, and its objects.
+    Remove {
+        /// Which removal of the plan.
+        removal: u32,
+        /// Its Application.
+        app: AppName,
+    },
     /// Remember that a service runs healthily: its baseline from now on. Done in the same transaction.
     Remember {
         /// The service's name, or `base`.
@@ -78,6 +85,11 @@ pub enum Effect {
         /// Why it failed.
         reason: String,
     },
+    /// Forget what a service ran, and what of it failed: it is gone. Done in the same transaction.
+    Forget {
+        /// The service's name.
+        service: String,
+    },
 }
 
 impl Effect {
@@ -89,8 +101,9 @@ impl Effect {
             | Self::Terminate { .. }
             | Self::Promote { .. }
             | Self::AbortRollout { .. }
-            | Self::Automate { .. } => true,
-            Self::Remember { .. } | Self::Quarantine { .. } => false,
+            | Self::Automate { .. }
+            | Self::Remove { .. } => true,
+            Self::Remember { .. } | Self::Quarantine { .. } | Self::Forget { .. } => false,
         }
     }
 }

@@ -33,7 +33,10 @@ impl<'a> Stepper<'a> {
             Input::Start => self.start(),
             Input::Observed { change, application } => {
                 self.reached();
-                self.observe(change as usize, application.as_deref());
+                match (change as usize).checked_sub(self.changes().len()) {
+                    None => self.observe(change as usize, application.as_deref()),
+                    Some(removal) => self.observe_removal(removal, application.is_some()),
+                }
                 decides = false;
             }
             Input::Unreachable { reason } => self.unreachable(reason),
@@ -43,6 +46,7 @@ impl<'a> Stepper<'a> {
                 decides = false;
             }
             Input::Refused { change, request, reason } => self.refused(change as usize, &request, &reason),
+            Input::NotRemoved { removal, reason } => self.leave(removal as usize, &reason),
             Input::Superseded { by } => self.superseded(by),
             Input::Command { by, command } => self.command(by, command),
         }
@@ -120,6 +124,12 @@ impl<'a> Stepper<'a> {
             self.say("the cluster answers again".to_owned());
             self.resumed();
         }
+    }
+
+    /// Journals what moves outside of the plan's changes.
+    pub(super) fn tell(&mut self, service: &str, from: &str, to: &str, cause: &str) {
+        let [service, from, to, cause] = [service, from, to, cause].map(str::to_owned);
+        self.step.transitions.push(Transition { service: Some(service), from, to, cause });
     }
 
     /// Journals something that moves neither the deployment nor a service.
@@ -298,6 +308,9 @@ impl<'a> Stepper<'a> {
                 | ServiceState::RollbackFailed { .. }
                 | ServiceState::Kept { .. } => {}
             }
+        }
+        for removal in 0..self.progress.removals.len() {
+            self.leave(removal, "the deployment ended before it was gone");
         }
         let (at, cause) = (self.now, towards.to_string());
         let state = match towards {

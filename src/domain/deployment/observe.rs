@@ -257,6 +257,7 @@ impl Stepper<'_> {
     pub(super) fn resumed(&mut self) {
         let now = self.now;
         let again = self.after(self.brief.policy.health_timeout);
+        self.resume_removals();
         for change in 0..self.progress.services.len() {
             let mut state = self.progress.services[change].clone();
             let deadline = match &mut state {
@@ -292,6 +293,7 @@ impl Stepper<'_> {
         if self.progress.outage.is_some() {
             return; // What nobody can see cannot be late.
         }
+        self.expire_removals();
         for change in 0..self.progress.services.len() {
             match self.progress.services[change].clone() {
                 ServiceState::Advancing(run) => self.expire_run(change, Way::Forward, run),

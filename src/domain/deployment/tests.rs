@@ -8,6 +8,7 @@ mod backward;
 mod checks;
 mod forward;
 mod people;
+mod removal;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -107,6 +108,7 @@ fn brief(plan: &str, policy: Policy) -> Brief {
             order: Order::Dependencies,
             changes,
             removed: Vec::new(),
+            removals: Vec::new(),
             hash: "0123456789abcdef".parse().unwrap(),
         },
         policy,
@@ -176,6 +178,8 @@ impl Play {
                     format!("remember {service} at {}", &baseline.revision.short()[..1])
                 }
                 Effect::Quarantine { service, .. } => format!("quarantine {service}"),
+                Effect::Remove { app, .. } => format!("remove {}", &app.as_str()[2..]),
+                Effect::Forget { service } => format!("forget {service}"),
             };
             writeln!(self.story, "{at} ! {told}").unwrap();
         }
@@ -200,6 +204,19 @@ impl Play {
             ["approve", hash] => bob(Command::Approve { plan: Some(hash.into()) }),
             ["skip", service] => bob(Command::Skip { service: service.into() }),
             ["retry", service] => bob(Command::Retry { service: Some(service.into()) }),
+            [service, fact] if self.removal(service).is_some() => {
+                let removal = self.removal(service).unwrap() as u32;
+                let changes = self.deployment.brief.plan.changes.len() as u32;
+                match fact {
+                    "refused" => Input::NotRemoved { removal, reason: "not ours".into() },
+                    "gone" => Input::Observed { change: changes + removal, application: None },
+                    "there" => {
+                        let application = self.application(0, "idle", now).map(Box::new);
+                        Input::Observed { change: changes + removal, application }
+                    }
+                    other => panic!("{other}"),
+                }
+            }
             [service, fact] => {
                 let changes = &self.deployment.brief.plan.changes;
                 let change = changes.iter().position(|change| change.name() == service).unwrap();
@@ -208,6 +225,10 @@ impl Play {
             }
             ref other => panic!("{other:?}"),
         }
+    }
+
+    fn removal(&self, service: &str) -> Option<usize> {
+        self.deployment.brief.plan.removals.iter().position(|removal| removal.service.as_str() == service)
     }
 
     /// What Argo CD shows: of the latest request, or of the past where there was none.

@@ -109,6 +109,13 @@ pub enum Blocker {
         /// The first of them.
         on: String,
     },
+    /// It is not wanted any more: its Application is being deleted, and its objects go first.
+    Removal {
+        /// Since when.
+        since: Timestamp,
+        /// When it is not waited for any longer.
+        until: Timestamp,
+    },
     /// Its forward sync has to stop before it can be taken back.
     Termination {
         /// When the rollback is tried regardless.
@@ -137,6 +144,7 @@ impl Blocker {
             Self::Unreachable { .. } => "cluster-unreachable",
             Self::Unhealthy { .. } => "unhealthy",
             Self::Dependant { .. } => "dependant",
+            Self::Removal { .. } => "removal",
             Self::Termination { .. } => "termination",
         }
     }
@@ -191,6 +199,12 @@ impl fmt::Display for Blocker {
                 )
             }
             Self::Dependant { on } => write!(f, "goes back after {on}"),
+            Self::Removal { since, until } => write!(
+                f,
+                "its Application is being deleted since {}, not waited for after {}: its objects go first",
+                Clock(*since),
+                Clock(*until)
+            ),
             Self::Termination { until } => {
                 write!(f, "its sync is being stopped, not waited for after {}", Clock(*until))
             }
@@ -216,6 +230,7 @@ impl Deployment {
         let changes = self.brief.plan.changes.iter().enumerate();
         changes
             .filter_map(|(position, change)| self.blocker(position).map(|blocker| (change.name(), blocker)))
+            .chain(self.removal_blockers())
             .collect()
     }
 

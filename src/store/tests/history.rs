@@ -62,3 +62,12 @@ async fn content_that_failed_is_quarantined_until_it_is_healthy() {
     let healthy = [quarantine("web", 'a'), quarantine("web", 'b'), remember("web", 'a', 5)];
     check(&healthy, "a", &[("web", 1)]).await;
 }
+
+#[tokio::test]
+async fn a_service_that_was_removed_is_forgotten_and_no_other_one() {
+    let forget = Effect::Forget { service: "web".into() };
+    check(&[remember("web", 'a', 5), quarantine("web", 'b'), forget.clone()], "", &[]).await;
+    let api = [remember("web", 'a', 5), quarantine("api", 'b'), Effect::Forget { service: "api".into() }];
+    check(&api, "a", &[]).await;
+    check(&[forget, remember("web", 'b', 5)], "b", &[]).await;
+}
