@@ -45,7 +45,6 @@ const CONFIG: &str = "sources:
 cluster:
   argo-cd:
     namespace: delivery
-    removed-services: prune
     sync-options: [ServerSideApply=true, 'yes', '1.10']
     provision: {quota: {pods: '60'}, isolate: false, allowed-kinds: [apps/Deployment]}
 ";

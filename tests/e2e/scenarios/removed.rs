@@ -86,22 +86,23 @@ pub(crate) fn kept_or_gone(world: &mut World) -> anyhow::Result<()> {
     let _right = Right::grant()?;
     take_out(&mut repository, &["api", "web"])?;
     let id = world.deploy(CUSTOMER, &[])?;
-    let mut looks = 0;
+    let (mut looks, mut early) = (0, Vec::new());
     until("all of them are gone", Duration::from_secs(180), || {
         // Read in this order: what is gone stays gone.
         let api = get("application", ARGO_CD, &format!("{CUSTOMER}-api"))?;
         let is_going = api.is_none_or(|app| !app["metadata"]["deletionTimestamp"].is_null());
         if is_going {
             let web = format!("{CUSTOMER}-web");
-            ensure!(get("application", ARGO_CD, &web)?.is_none(), "api is deleted before web is gone");
-            ensure!(
-                get("deployment", NAMESPACE, &web)?.is_none(),
-                "api is deleted before the objects of web"
-            );
+            for (kind, namespace) in [("application", ARGO_CD), ("deployment", NAMESPACE)] {
+                if get(kind, namespace, &web)?.is_some() {
+                    early.push(kind);
+                }
+            }
             looks += 1;
         }
         Ok((applications(CUSTOMER)?.len() == 3).then_some(()))
     })?;
+    ensure!(early.is_empty(), "api was being deleted while web still had its {early:?}");
     ensure!(looks > 0, "nothing was seen of the deletion of api");
     let ended = world.ended(&id)?;
     ensure!(ended["state"] == "succeeded", "it ended {}: {}", ended["state"], ended["reason"]);
