@@ -46,7 +46,8 @@ pub use self::whole::PerCustomer;
 pub use self::write::Hold;
 use self::write::{MANAGER, Manner, Write};
 use crate::domain::application::{self, ApplicationSpec};
-use crate::domain::manifest::{self, Rules, Tenant};
+use crate::domain::manifest::bundle::Maker;
+use crate::domain::manifest::{self, Rules, Tenant, set};
 use crate::domain::names::{AppName, CustomerId, RequestId, Revision, SourceName};
 use crate::domain::removal::Removal;
 use crate::ports::{Cluster, ClusterError, SyncRequest};
@@ -68,6 +69,8 @@ pub struct Settings {
     pub rules: Rules,
     /// Whether projects and namespaces are made here, or by somebody else.
     pub provision: bool,
+    /// Who makes the Applications.
+    pub makes: Maker,
     /// Whether a sync removes what is not in the commit any more.
     pub prune: bool,
     /// How Applications are held to a commit.
@@ -103,6 +106,8 @@ pub struct ArgoCd {
     /// Where the API server is.
     server: Vec<IpAddr>,
     known_services: services::Known,
+    /// All Applications of the customers that are deployed, for their ApplicationSets.
+    parts: Mutex<HashMap<CustomerId, Vec<ApplicationSpec>>>,
 }
 
 impl std::fmt::Debug for ArgoCd {
@@ -141,6 +146,7 @@ impl ArgoCd {
             following,
             server,
             known_services: services::Known::default(),
+            parts: Mutex::default(),
         })
     }
 
@@ -255,8 +261,31 @@ impl ArgoCd {
                 repository: repository.to_owned(),
             };
             provision.ensure(&tenant).await?;
+            if self.settings.makes == Maker::ApplicationSets {
+                self.ensure_set(provision, &tenant, application).await?;
+            }
         }
         Ok(repository)
+    }
+
+    /// Applies the ApplicationSet that makes a customer's Applications, where it is not as it should be.
+    async fn ensure_set(
+        &self,
+        provision: &Provision,
+        tenant: &Tenant,
+        application: &ApplicationSpec,
+    ) -> Result<(), ClusterError> {
+        if application.values.is_some() {
+            let reason = "its values stand in its Applications (Config as Code): an ApplicationSet would change them all \
+                          before their turn; set cluster.argo-cd.provision.applications to directly";
+            return Err(ClusterError::Refused(format!("{}: {reason}", tenant.customer)));
+        }
+        let parts = self.parts.lock().await;
+        let Some(parts) = parts.get(&tenant.customer) else { return Ok(()) };
+        let rules = &self.settings.rules;
+        provision
+            .ensure_set(&tenant.customer, set::of_applications(tenant, &application.path, parts, rules))
+            .await
     }
 
     /// The one Application of the other layout would fight over the same objects.
@@ -297,6 +326,13 @@ impl Cluster for ArgoCd {
         Ok(Some(shown))
     }
 
+    async fn prepare(&self, parts: Vec<ApplicationSpec>) {
+        let Some(first) = parts.first() else { return };
+        if self.settings.makes == Maker::ApplicationSets {
+            self.parts.lock().await.insert(first.customer.clone(), parts);
+        }
+    }
+
     async fn sync(&self, application: &ApplicationSpec, request: &SyncRequest) -> Result<(), ClusterError> {
         if self.settings.hold == Hold::Observe {
             self.expected
@@ -312,6 +348,10 @@ impl Cluster for ArgoCd {
         let live = self.read_to_write(&request.app).await?;
         self.write(&request.app, live, |live| match live {
             Some(live) => write::sync(live, &manifest, request, manner),
+            // The controller of ApplicationSets makes it in a moment.
+            None if self.settings.makes == Maker::ApplicationSets => {
+                Err(ClusterError::Busy(request.app.clone()))
+            }
             None => Ok(Write::Create(write::create(&manifest, request, manner))),
         })
         .await

@@ -165,6 +165,7 @@ async fn argo_cd(settings: &ArgoCdSettings, config: &Config) -> Result<ArgoCd, F
         context: settings.context.clone(),
         rules: rules(settings)?,
         provision: settings.provision.enabled,
+        makes: settings.provision.applications,
         prune: settings.prune,
         hold: match settings.auto_sync {
             AutoSync::Pin => Hold::Pin,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::domain::deployment::Upkeep;
 use crate::domain::manifest::Rules;
-use crate::domain::manifest::bundle::Layout;
+use crate::domain::manifest::bundle::{Layout, Maker};
 use crate::domain::names::Namespace;
 use crate::domain::removal::RemovedServices;
 
@@ -100,6 +100,9 @@ impl Default for Automated {
 pub struct Provision {
     /// Whether the project and the namespace are made here. Default true; otherwise they must be there.
     pub enabled: bool,
+    /// Who makes the Applications: this tool `directly` (default), or Argo CD from an ApplicationSet of each customer
+    /// that is applied here (`application-sets`).
+    pub applications: Maker,
     /// Kinds that a customer may deploy, as `group/Kind` or `Kind`. Default: those of the base chart.
     pub allowed_kinds: Vec<String>,
     /// `spec.hard` of a ResourceQuota of the namespace; none by default.
@@ -123,6 +126,7 @@ impl Default for Provision {
         ];
         Self {
             enabled: true,
+            applications: Maker::default(),
             allowed_kinds: kinds.map(str::to_owned).to_vec(),
             quota: None,
             limits: None,
@@ -159,6 +163,20 @@ impl ArgoCd {
             };
             if let Some(why) = why {
                 return Err(("sync-wave.removed-services".into(), format!("must be `keep` {why}")));
+            }
+        }
+        if self.provision.applications == Maker::ApplicationSets {
+            let why = match (self.layout, self.auto_sync, self.provision.enabled) {
+                (Layout::PerCustomer, _, _) => Some("with the layout application-per-customer"),
+                (_, AutoSync::Observe, _) => Some("where nothing is ever written (auto-sync: observe)"),
+                (_, _, false) => Some("where nothing is provisioned (provision.enabled: false)"),
+                (Layout::PerService, AutoSync::Pin | AutoSync::Disable | AutoSync::Refuse, true) => None,
+            };
+            if let Some(why) = why {
+                return Err((
+                    "cluster.argo-cd.provision.applications".into(),
+                    format!("must be `directly` {why}"),
+                ));
             }
         }
         if self.layout == Layout::PerCustomer && self.auto_sync != AutoSync::Pin {

@@ -75,3 +75,22 @@ pub(crate) fn service_account(file: &Path) -> anyhow::Result<()> {
     std::fs::write(file, config.to_string())?;
     Ok(())
 }
+
+/// Rights of `k8s/rbac` that are not given by default, as long as they last.
+pub(crate) struct Rights(String);
+
+impl Rights {
+    pub(crate) fn grant(file: &str) -> anyhow::Result<Self> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s/rbac").join(file);
+        let file = file.to_string_lossy().into_owned();
+        kubectl(&["apply", "-f", &file])?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Rights {
+    fn drop(&mut self) {
+        // Without them the next scenario is as it should be; with them only the list of rights is wrong.
+        let _gone = kubectl(&["delete", "--ignore-not-found", "-f", &self.0]);
+    }
+}

@@ -7,10 +7,11 @@ mod removed;
 mod rights;
 mod rollback;
 mod rollouts;
+mod sets;
 mod tenants;
 mod traces;
 mod trouble;
-pub(crate) mod whole;
+mod whole;
 
 use crate::world::World;
 
@@ -78,6 +79,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "a failing service takes back all that was advanced, in reverse, and stays back",
         smoke: true,
         run: rollback::in_reverse,
+    },
+    Scenario {
+        name: "application-sets",
+        about: "Applications that Argo CD makes from a set which is applied here; their pins stay",
+        smoke: false,
+        run: sets::made_by_argo_cd,
     },
     Scenario {
         name: "removed-services",

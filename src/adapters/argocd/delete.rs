@@ -32,9 +32,12 @@ impl ArgoCd {
                 return Err(ClusterError::Refused(reason));
             }
             if let Some(set) = write::owner_set(&live) {
-                let reason =
-                    format!("the ApplicationSet {set} makes {name} again: take it out of its list first");
-                return Err(ClusterError::Refused(reason));
+                let found = self.sets.get_opt(set).await.map_err(|error| failure(name, error))?;
+                if found.is_some_and(|found| write::may_make(&found.data, name.as_str())) {
+                    let reason =
+                        format!("the ApplicationSet {set} makes {name} again: take it out of its list first");
+                    return Err(ClusterError::Refused(reason));
+                }
             }
             let version = live.metadata.resource_version.clone().unwrap_or_default();
             let finalizers = live.metadata.finalizers.clone().unwrap_or_default();

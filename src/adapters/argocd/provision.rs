@@ -20,11 +20,13 @@ pub(super) struct Provision {
     rules: Rules,
     /// What was applied since the start, so that it is applied once and again where it is to be different.
     applied: Mutex<HashMap<CustomerId, Tenant>>,
+    /// ApplicationSets, likewise.
+    sets: Mutex<HashMap<CustomerId, Value>>,
 }
 
 impl Provision {
     pub(super) fn new(client: Client, rules: Rules) -> Self {
-        Self { client, rules, applied: Mutex::default() }
+        Self { client, rules, applied: Mutex::default(), sets: Mutex::default() }
     }
 
     /// Makes sure that the customer has its place.
@@ -39,6 +41,16 @@ impl Provision {
         }
         self.apply(&manifest::project(tenant, &self.rules)).await?;
         applied.insert(tenant.customer.clone(), tenant.clone());
+        Ok(())
+    }
+
+    /// Makes sure that the customer's ApplicationSet is as given.
+    pub(super) async fn ensure_set(&self, customer: &CustomerId, set: Value) -> Result<(), ClusterError> {
+        let mut sets = self.sets.lock().await;
+        if sets.get(customer) != Some(&set) {
+            self.apply(&set).await?;
+            sets.insert(customer.clone(), set);
+        }
         Ok(())
     }
 

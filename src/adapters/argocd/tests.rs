@@ -401,3 +401,22 @@ fn a_service_says_where_it_leads() {
     check(json!({ "clusterIP": "None", "selector": {} }), "ClusterIP None false []");
     check(json!({ "type": "ExternalName", "externalName": "evil.example" }), "ExternalName - false []");
 }
+
+#[test]
+fn only_a_set_that_lists_its_applications_is_known_not_to_make_one_again() {
+    let of = |generators: Value| json!({ "spec": { "generators": generators } });
+    let list = |names: &[&str]| {
+        let elements: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
+        json!({ "list": { "elements": elements } })
+    };
+    let cases = [
+        (of(json!([list(&["c-db", "c-api"])])), false),
+        (of(json!([list(&["c-db"]), list(&["c-web"])])), true),
+        (of(json!([{ "list": { "elements": [{ "service": "web" }] } }])), true),
+        (of(json!([list(&["c-db"]), { "git": {} }])), true),
+        (of(json!([])), false),
+    ];
+    for (set, may) in cases {
+        assert_eq!(write::may_make(&set, "c-web"), may, "{set}");
+    }
+}

@@ -23,7 +23,8 @@ pub enum Layout {
 }
 
 /// Who makes the Applications.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Maker {
     /// Whoever applies what is printed, or the orchestrator.
     #[default]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::customer::Customer;
 use super::{ENVIRONMENT, MANAGED_BY, Rules, Tenant, Texts};
 use crate::domain::application::ApplicationSpec;
-use crate::domain::names::{ALL, BASE, NameError, Revision};
+use crate::domain::names::{ALL, BASE, CustomerId, NameError, Revision};
 
 /// The name of a customer, as the git generator tells it.
 const FOLDER: &str = "{{ .path.basenameNormalized }}";
@@ -34,14 +34,27 @@ pub fn of_services(
     revision: Option<&Revision>,
     rules: &Rules,
 ) -> Result<Value, NameError> {
-    let of_service = |spec: &ApplicationSpec| {
-        let mut element = element(spec);
-        element["service"] = json!(spec.service.as_ref().map_or(BASE, |service| service.as_str()));
-        element
-    };
     let elements = customer.applications()?.iter().map(of_service).collect();
-    let name = format!("{}-services", customer.tenant.customer);
-    Ok(listed(name, customer, elements, Some("{{ .service }}"), revision, rules))
+    let name = name_of_services(&customer.tenant.customer);
+    let list = List { tenant: &customer.tenant, path: &customer.path, generated: customer.is_generated() };
+    Ok(list.set(name, elements, Some("{{ .service }}"), revision, rules))
+}
+
+/// The same from the Applications themselves, where each is rendered from the chart in this folder.
+pub fn of_applications(tenant: &Tenant, path: &str, specs: &[ApplicationSpec], rules: &Rules) -> Value {
+    let elements = specs.iter().map(of_service).collect();
+    let list = List { tenant, path, generated: false };
+    list.set(name_of_services(&tenant.customer), elements, Some("{{ .service }}"), None, rules)
+}
+
+fn name_of_services(customer: &CustomerId) -> String {
+    format!("{customer}-services")
+}
+
+fn of_service(spec: &ApplicationSpec) -> Value {
+    let mut element = element(spec);
+    element["service"] = json!(spec.service.as_ref().map_or(BASE, |service| service.as_str()));
+    element
 }
 
 /// The sets with one Application for each customer: one set for each environment and repository, from the customers'
@@ -64,7 +77,8 @@ pub fn of_customers(
         let spec = customer.whole()?;
         if customer.is_generated() {
             let name = format!("{}-{ALL}", customer.tenant.customer);
-            sets.push(listed(name, customer, vec![element(&spec)], None, revision, rules));
+            let list = List { tenant: &customer.tenant, path: &customer.path, generated: true };
+            sets.push(list.set(name, vec![element(&spec)], None, revision, rules));
         } else {
             let place = (customer.tenant.environment.as_str(), customer.source.as_str());
             places.entry(place).or_default().push(customer);
@@ -121,32 +135,41 @@ fn folders(
 }
 
 /// One customer's Applications, one by one.
-fn listed(
-    name: String,
-    customer: &Customer<'_>,
-    elements: Vec<Value>,
-    service: Option<&str>,
-    revision: Option<&Revision>,
-    rules: &Rules,
-) -> Value {
-    let tenant = &customer.tenant;
-    let texts = Texts {
-        name: "{{ .name }}",
-        customer: tenant.customer.as_str(),
-        environment: tenant.environment.as_str(),
-        namespace: tenant.namespace.as_str(),
-        repository: &tenant.repository,
-        path: &customer.path,
-        revision,
-        service,
-        values: None,
-    };
-    let generators = [json!({ "list": { "elements": elements } })];
-    let mut made = set(&name, &tenant.labels(), &generators, &texts, rules);
-    if customer.is_generated() {
-        made["spec"]["templatePatch"] = json!(VALUES);
+struct List<'a> {
+    tenant: &'a Tenant,
+    path: &'a str,
+    /// Whether their values stand in them.
+    generated: bool,
+}
+
+impl List<'_> {
+    fn set(
+        &self,
+        name: String,
+        elements: Vec<Value>,
+        service: Option<&str>,
+        revision: Option<&Revision>,
+        rules: &Rules,
+    ) -> Value {
+        let tenant = self.tenant;
+        let texts = Texts {
+            name: "{{ .name }}",
+            customer: tenant.customer.as_str(),
+            environment: tenant.environment.as_str(),
+            namespace: tenant.namespace.as_str(),
+            repository: &tenant.repository,
+            path: self.path,
+            revision,
+            service,
+            values: None,
+        };
+        let generators = [json!({ "list": { "elements": elements } })];
+        let mut made = set(&name, &tenant.labels(), &generators, &texts, rules);
+        if self.generated {
+            made["spec"]["templatePatch"] = json!(VALUES);
+        }
+        made
     }
-    made
 }
 
 /// An Application's own part.

@@ -373,3 +373,15 @@ fn what_two_claim_is_made_for_neither() {
     let misnamed = fault(&[customer(&again)], Layout::PerCustomer, Maker::ApplicationSets);
     assert!(matches!(misnamed, BundleError::Misnamed { .. }), "{misnamed}");
 }
+
+#[test]
+fn a_set_from_applications_is_the_one_from_the_catalogue_where_charts_have_the_values() {
+    let [one, _, cac] = &reads();
+    let (customer, generated) = (customer(one), customer(cac));
+    let from_catalogue = set::of_services(&customer, None, &rules()).unwrap();
+    let specs = customer.applications().unwrap();
+    assert_eq!(set::of_applications(&customer.tenant, &customer.path, &specs, &rules()), from_catalogue);
+    let specs = generated.applications().unwrap();
+    let made = set::of_applications(&generated.tenant, &generated.path, &specs, &rules());
+    assert_eq!(made["spec"].get("templatePatch"), None, "no values are put into Applications");
+}

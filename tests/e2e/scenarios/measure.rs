@@ -11,10 +11,9 @@ use anyhow::{Context, ensure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cluster::{ARGO_CD, kubectl, list, until};
+use crate::cluster::{ARGO_CD, Rights, kubectl, list, until};
 use crate::records::{CUSTOMER, Edges, pods};
 use crate::repository::{CHARTS, OVERLAY, Repository};
-use crate::scenarios::whole::Rights;
 use crate::watcher::{Seen, Watcher};
 use crate::world::{FAST, World, clean, fresh};
 
@@ -34,7 +33,7 @@ const OURS: [(&str, &str, &str); 4] = [
 ];
 
 pub(crate) fn side_by_side(world: &mut World) -> anyhow::Result<()> {
-    let _rights = Rights::grant()?;
+    let _rights = Rights::grant("per-customer.yaml")?;
     fresh(&[NAME])?;
     let repository = Repository::examples(&world.place(), &[NAME], FAST)?;
     world.set("/sync-wave/health-check-timeout", json!("300s"))?;

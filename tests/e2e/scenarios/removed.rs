@@ -1,36 +1,17 @@
 //! Services that are taken out of the values.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::json;
 
-use crate::cluster::{ARGO_CD, get, kubectl, list, until};
+use crate::cluster::{ARGO_CD, Rights, get, list, until};
 use crate::records::{CUSTOMER as LABEL, applications};
 use crate::repository::{Customer, Repository};
 use crate::world::{FAST, World, fresh};
 
 const CUSTOMER: &str = "removed-e2e";
 const NAMESPACE: &str = "removed-e2e-production";
-
-/// The right to delete Applications, as long as it lasts.
-struct Right(String);
-
-impl Right {
-    fn grant() -> anyhow::Result<Self> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s/rbac/pruner.yaml");
-        let file = file.to_string_lossy().into_owned();
-        kubectl(&["apply", "-f", &file])?;
-        Ok(Self(file))
-    }
-}
-
-impl Drop for Right {
-    fn drop(&mut self) {
-        let _gone = kubectl(&["delete", "--ignore-not-found", "-f", &self.0]);
-    }
-}
 
 /// The services whose pods are there.
 fn running() -> anyhow::Result<Vec<String>> {
@@ -83,7 +64,7 @@ pub(crate) fn kept_or_gone(world: &mut World) -> anyhow::Result<()> {
     println!("     without the right: {said}");
 
     // Two that depend on each other, and the one from before.
-    let _right = Right::grant()?;
+    let _right = Rights::grant("pruner.yaml")?;
     take_out(&mut repository, &["api", "web"])?;
     let id = world.deploy(CUSTOMER, &[])?;
     let (mut looks, mut early) = (0, Vec::new());

@@ -1,35 +1,18 @@
 //! The layout with one Application for all services of a customer.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::json;
 
-use crate::cluster::{ARGO_CD, kubectl, until};
+use crate::cluster::{ARGO_CD, Rights, kubectl, until};
 use crate::records::{Application, Pods, check_pods, pods, whole};
 use crate::repository::{CAC, Customer, Repository};
 use crate::world::{FAST, World, fresh};
 
-/// The rights that this layout needs beside the others, as long as it lasts.
-pub(crate) struct Rights(String);
-
-impl Rights {
-    pub(crate) fn grant() -> anyhow::Result<Self> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s/rbac/per-customer.yaml");
-        let file = file.to_string_lossy().into_owned();
-        kubectl(&["apply", "-f", &file])?;
-        Ok(Self(file))
-    }
-}
-
-impl Drop for Rights {
-    fn drop(&mut self) {
-        // Without them the next scenario is as it should be; with them only the list of rights is wrong.
-        let _gone = kubectl(&["delete", "--ignore-not-found", "-f", &self.0]);
-    }
-}
+/// The rights that this layout needs beside the others.
+const RIGHTS: &str = "per-customer.yaml";
 
 /// That the Application is synced to the commit as a whole, and is kept there.
 fn check_whole(customer: &str, commit: &str) -> anyhow::Result<Application> {
@@ -47,7 +30,7 @@ fn check_whole(customer: &str, commit: &str) -> anyhow::Result<Application> {
 }
 
 pub(crate) fn both_orders(world: &mut World) -> anyhow::Result<()> {
-    let _rights = Rights::grant()?;
+    let _rights = Rights::grant(RIGHTS)?;
     for (customer, by_waves) in [("customer-a", true), ("customer-b", false)] {
         fresh(&[customer])?;
         let namespace = format!("{customer}-production");
@@ -93,7 +76,7 @@ pub(crate) fn both_orders(world: &mut World) -> anyhow::Result<()> {
 /// Values that stand in the Application, `kill -9` in the middle, and somebody else's sync in between.
 pub(crate) fn disturbed(world: &mut World) -> anyhow::Result<()> {
     const CUSTOMER: &str = "customer-c";
-    let _rights = Rights::grant()?;
+    let _rights = Rights::grant(RIGHTS)?;
     fresh(&[CUSTOMER])?;
     let repository = Repository::config_as_code(&world.place(), FAST)?;
     world.set("/cluster/argo-cd/layout", json!("application-per-customer"))?;
@@ -150,7 +133,7 @@ pub(crate) fn disturbed(world: &mut World) -> anyhow::Result<()> {
 pub(crate) fn taken_back(world: &mut World) -> anyhow::Result<()> {
     const CUSTOMER: &str = "whole-e2e";
     let namespace = format!("{CUSTOMER}-production");
-    let rights = Rights::grant()?;
+    let rights = Rights::grant(RIGHTS)?;
     fresh(&[CUSTOMER])?;
     let mut small = Customer::new(CUSTOMER, "db 0\n api 1 db\n orders 2 api\n web 3 orders\n other 0");
     small.service("db")?.behaviour = "ready-after=12".into();
@@ -220,7 +203,7 @@ pub(crate) fn taken_back(world: &mut World) -> anyhow::Result<()> {
         "     without rights: {}",
         told.lines().find(|line| line.contains("per-customer")).unwrap_or_default().trim()
     );
-    let _rights = Rights::grant()?;
+    let _rights = Rights::grant(RIGHTS)?;
     let ended = world.ended(&id)?;
     ensure!(ended["state"] == "succeeded", "it ended {}: {}", ended["state"], ended["reason"]);
 
