@@ -358,6 +358,9 @@ impl Cluster for ArgoCd {
     }
 
     async fn refresh(&self, name: &AppName) -> Result<(), ClusterError> {
+        if self.settings.hold == Hold::Observe {
+            return Ok(());
+        }
         let patch = write::refresh(Timestamp::now());
         self.write(name, self.read(name).await?, |live| match live {
             Some(_) => Ok(Write::Patch(patch.clone())),
@@ -385,10 +388,16 @@ impl Cluster for ArgoCd {
     }
 
     async fn promote(&self, application: &ApplicationSpec) -> Result<(), ClusterError> {
+        if self.settings.hold == Hold::Observe {
+            return Ok(());
+        }
         rollouts::change(&self.client, application, rollouts::promote).await
     }
 
     async fn abort_rollout(&self, application: &ApplicationSpec) -> Result<(), ClusterError> {
+        if self.settings.hold == Hold::Observe {
+            return Ok(());
+        }
         rollouts::change(&self.client, application, rollouts::abort).await
     }
 

@@ -3,6 +3,7 @@
 mod gate;
 mod measure;
 mod order;
+mod policies;
 mod removed;
 mod rights;
 mod rollback;
@@ -85,6 +86,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "Applications that Argo CD makes from a set which is applied here; their pins stay",
         smoke: false,
         run: sets::made_by_argo_cd,
+    },
+    Scenario {
+        name: "auto-sync-policies",
+        about: "Applications that follow a branch: refused, watched, or driven with automated sync off",
+        smoke: false,
+        run: policies::followed_branches,
     },
     Scenario {
         name: "removed-services",

@@ -1,6 +1,6 @@
 //! What an Application says, in our words. Pure.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::resource::{self, ComparedTo, OperationState, Spec};
@@ -63,17 +63,37 @@ pub(super) fn facts(name: &AppName, app: &resource::Application) -> Application 
     }
 }
 
-/// Where nothing is written, somebody else's operation to the commit counts as the one that was asked for; until it
-/// comes, the request waits.
+/// Where nothing is written, somebody else's operation to the commit counts as the one that was asked for; so does that
+/// there is nothing to sync at the commit, for which no operation would ever come. Until then the request waits.
 pub(super) fn adopt(shown: &mut Application, request: &RequestId, revision: &Revision) {
     if let Some(operation) = &mut shown.operation
         && operation.revision.as_ref() == Some(revision)
     {
         operation.request = Some(request.clone());
+    } else if let Some(compared) = shown.reconciled_at.filter(|_| is_settled_at(shown, revision)) {
+        let last = shown.operation.as_ref().and_then(|operation| operation.finished_at);
+        // A comparison that counts comes later than the end of what it judges.
+        let finished = last.unwrap_or(compared - SignedDuration::from_secs(1));
+        shown.operation = Some(Operation {
+            request: Some(request.clone()),
+            phase: Phase::Succeeded,
+            message: String::new(),
+            started_at: finished,
+            finished_at: Some(finished),
+            revision: Some(revision.clone()),
+        });
     } else if shown.requested.is_none() {
         shown.requested =
             Some(Requested { request: Some(request.clone()), revision: Some(revision.clone()) });
     }
+}
+
+/// Whether nothing runs on it, and nothing is left to be synced at the commit.
+fn is_settled_at(shown: &Application, revision: &Revision) -> bool {
+    !shown.is_busy()
+        && shown.sync.current
+        && shown.sync.status == SyncStatus::Synced
+        && shown.sync.revision.as_ref() == Some(revision)
 }
 
 pub(super) fn operation(state: &OperationState) -> Operation {
@@ -145,5 +165,51 @@ fn telling(value: &Value) -> Option<Value> {
                 .collect();
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::gate::{self, Progress, SyncSeen};
+
+    /// What the gate makes of a request for commit `b` of which nothing is written: the Application was compared at
+    /// this commit with this result, and its last operation went to that commit.
+    fn judged(compared: &str, status: &str, synced: &str) -> Progress {
+        let app: resource::Application = serde_json::from_value(json!({
+            "metadata": { "name": "c-web" },
+            "spec": { "source": { "path": "web" } },
+            "status": {
+                "sync": {
+                    "status": status, "revision": compared.repeat(40), "comparedTo": { "source": { "path": "web" } },
+                },
+                "reconciledAt": "2026-11-01T10:00:05Z",
+                "operationState": {
+                    "phase": "Succeeded",
+                    "startedAt": "2026-11-01T10:00:01Z",
+                    "finishedAt": "2026-11-01T10:00:02Z",
+                    "syncResult": { "revision": synced.repeat(40) },
+                },
+            },
+        }))
+        .unwrap();
+        let (request, revision) = ("d.web.1".parse().unwrap(), "b".repeat(40).parse().unwrap());
+        let mut shown = facts(&"c-web".parse().unwrap(), &app);
+        adopt(&mut shown, &request, &revision);
+        gate::progress(&shown, &request, &revision, false)
+    }
+
+    #[test]
+    fn where_nothing_is_written_the_commit_counts_and_not_who_asked_for_it() {
+        let done = Progress::Succeeded { finished_at: "2026-11-01T10:00:02Z".parse().unwrap() };
+        assert_eq!(judged("b", "Synced", "b"), done);
+        // Nothing of it changed, so Argo CD has nothing to sync.
+        assert_eq!(judged("b", "Synced", "a"), done);
+        let waits = Progress::Open(SyncSeen::Pending);
+        assert_eq!(judged("b", "OutOfSync", "a"), waits);
+        assert_eq!(judged("a", "Synced", "a"), waits);
+        assert_eq!(judged("b", "Unknown", "a"), waits);
     }
 }
