@@ -41,7 +41,8 @@ text = open(path).read()
 problems = []
 if "<no value>" in text:
     problems.append("<no value> in the output")
-if "{{" in text:
+# What Argo Rollouts fills in is for it to expand.
+if "{{" in re.sub(r"\{\{args\.[a-z-]+\}\}", "", text):
     problems.append("an unexpanded {{ in the output")
 
 prefix = "orchestrator.rtte.com/"
@@ -179,6 +180,29 @@ PYTHON
   refused "has no service \"no-such-service\"" "$chart" --set render.service=no-such-service
   refused "render.part: nonsense" "$chart" --set render.part=nonsense
 done
+
+# An analysis of each Rollout, and only where it is asked for.
+render plain "$charts/customers/customer-a"
+render analysed "$charts/customers/customer-a" --set global.analysis.prometheus=http://prometheus:9090
+check "customer-a, analysed" analysed 55 8
+if python3 - "$out/plain" "$out/analysed" <<'PYTHON'; then echo "ok    an analysis of each Rollout"; else fail "an analysis of each Rollout"; fi
+import sys
+import yaml
+
+plain, analysed = ([o for o in yaml.safe_load_all(open(path)) if o] for path in sys.argv[1:])
+templates = {o["metadata"]["name"]: o["spec"] for o in analysed if o["kind"] == "AnalysisTemplate"}
+rollouts = [o for o in analysed if o["kind"] == "Rollout"]
+wrong = [o["metadata"]["name"] for o in plain if o["kind"] == "AnalysisTemplate" or "nalysis" in str(o["spec"] if "spec" in o else "")]
+for rollout in rollouts:
+    strategy = rollout["spec"]["strategy"]
+    analysis = strategy.get("canary", {}).get("analysis") or strategy.get("blueGreen", {}).get("postPromotionAnalysis")
+    template = templates.pop(analysis["templates"][0]["templateName"])
+    if {arg["name"] for arg in template["args"]} != {arg["name"] for arg in analysis["args"]}:
+        wrong.append(rollout["metadata"]["name"])
+print(f"      {len(rollouts)} Rollouts")
+sys.exit(bool(wrong or templates or not rollouts))
+PYTHON
+refused "global.analysis.successRate" "$charts/customers/customer-a" --set global.analysis.prometheus=x --set global.analysis.successRate=95
 
 # Waves: any whole number, and 0 where none is given.
 wave() {

@@ -106,6 +106,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: rollouts::promoted_and_aborted,
     },
     Scenario {
+        name: "rollout-analysis",
+        about: "a canary is judged by its analysis, and no traffic is no verdict",
+        smoke: false,
+        run: rollouts::analysed,
+    },
+    Scenario {
         name: "permissions",
         about: "what the service account of k8s/rbac may do, and what not",
         smoke: true,

@@ -26,7 +26,13 @@ pub(super) fn promote(rollout: &Value) -> Option<Value> {
     if !is_observed(rollout) || is_through(status) {
         return None;
     }
-    if status["pauseConditions"].as_array().is_some_and(|conditions| !conditions.is_empty()) {
+    let pauses = status["pauseConditions"].as_array().map_or(&[][..], Vec::as_slice);
+    // An analysis without a verdict is for somebody to look at.
+    if pauses.iter().any(|pause| pause["reason"].as_str().is_some_and(|why| why.starts_with("Inconclusive")))
+    {
+        return None;
+    }
+    if !pauses.is_empty() {
         return Some(json!({ "pauseConditions": null }));
     }
     let version = rollout["metadata"]["resourceVersion"].as_str().unwrap_or_default();
@@ -100,6 +106,16 @@ mod tests {
         let cases = [
             ("paused", status("4", "old", &pause), true, true),
             ("paused, and the newest spec is not seen yet", status("3", "old", &pause), false, true),
+            (
+                "without a verdict of its analysis",
+                status(
+                    "4",
+                    "old",
+                    &json!([{ "reason": "BlueGreenPause" }, { "reason": "InconclusiveAnalysisRun" }]),
+                ),
+                false,
+                true,
+            ),
             ("on its way", status("4", "old", &Value::Null), false, true),
             ("through", status("4", "new", &pause), false, false),
         ];

@@ -34,7 +34,7 @@ pub(super) const CHART_KEYS: &[&str] = &[
 
 /// Keys under `global` that are usual in charts.
 pub(super) const GLOBAL_KEYS: &[&str] =
-    &["registry", "imageRegistry", "imagePullSecrets", "storageClass", "domain", "region"];
+    &["registry", "imageRegistry", "imagePullSecrets", "storageClass", "domain", "region", "analysis"];
 
 /// The shared configMaps, as a mapping `name: object` or a list of `{name, key}`.
 pub(super) fn config_maps<'a>(reader: &mut Reader<'a>, node: &'a Node) -> BTreeMap<String, String> {

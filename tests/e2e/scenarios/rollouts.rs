@@ -1,9 +1,13 @@
 //! Argo Rollouts: blue-green and canary.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use crate::cluster::get;
+use crate::cluster::{get, list};
 use crate::records::{applications, check_healthy_at};
 use crate::repository::{Customer, Repository};
 use crate::world::{FAST, World, fresh};
@@ -60,5 +64,74 @@ pub(crate) fn promoted_and_aborted(world: &mut World) -> anyhow::Result<()> {
     check_healthy_at(&good, &applications(CUSTOMER)?, services)?;
     let status = rollout("search")?["status"].clone();
     ensure!(status["stableRS"] == status["currentPodHash"], "search is not back: {status}");
+    Ok(())
+}
+
+/// What a Prometheus that answers every query with this result would say.
+fn prometheus(result: &Arc<Mutex<&'static str>>) -> anyhow::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let result = Arc::clone(result);
+    // Ends with the program: nobody waits for it.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let mut asked = [0; 4096];
+            let Ok(_) = stream.read(&mut asked) else { continue };
+            let vector = *result.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let body =
+                format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{vector}]}}}}"#);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+            // Who asked and went away asks again.
+            let _gone = write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    Ok(address)
+}
+
+/// The phases of all analyses, the oldest first.
+fn analyses() -> anyhow::Result<Vec<String>> {
+    let mut runs = list("analysisruns", NAMESPACE, "")?;
+    runs.sort_by_key(|run| run["metadata"]["creationTimestamp"].to_string());
+    Ok(runs.iter().map(|run| run["status"]["phase"].as_str().unwrap_or_default().to_owned()).collect())
+}
+
+pub(crate) fn analysed(world: &mut World) -> anyhow::Result<()> {
+    fresh(&[CUSTOMER])?;
+    let result = Arc::new(Mutex::new(""));
+    let address = prometheus(&result)?;
+    let mut small = Customer::new(CUSTOMER, "db 0\n search 1 db\n web 2 search");
+    small.service("search")?.more = "\n        deploymentStrategy: CANARY".into();
+    let analysis = format!(
+        "global:\n  analysis: {{prometheus: \"{address}\", interval: 2s, count: 2, failureLimit: 0}}\n"
+    );
+    let mut repository = Repository::small(&world.place(), vec![small], &format!("{FAST}{analysis}"))?;
+    world.set("/sync-wave/health-check-timeout", json!("40s"))?;
+    world.start(&repository)?;
+    let services = ["db", "search", "web"];
+    let first = world.deployed(CUSTOMER, "succeeded", &[])?;
+    let mut good = first["revision"].as_str().context("no revision")?.to_owned();
+    for (tag, vector, ends, phase) in [
+        // Nobody has asked the service for anything: that proves nothing.
+        ("v2", "", "failed", "Inconclusive"),
+        ("v3", r#"{"metric":{},"value":[1,"0.99"]}"#, "succeeded", "Successful"),
+        ("v4", r#"{"metric":{},"value":[1,"0.5"]}"#, "failed", "Failed"),
+    ] {
+        *result.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = vector;
+        let commit = repository.change(CUSTOMER, |customer| {
+            for service in &mut customer.services {
+                service.tag = tag.into();
+            }
+            Ok(())
+        })?;
+        let ended = world.deployed(CUSTOMER, ends, &[])?;
+        if ends == "succeeded" {
+            good = commit;
+        }
+        check_healthy_at(&good, &applications(CUSTOMER)?, services)?;
+        let phases = analyses()?;
+        ensure!(phases.iter().any(|found| found == phase), "the analyses ended {phases:?}");
+        println!("     the analysis was {phase}: {ends} {}", ended["reason"]);
+    }
     Ok(())
 }

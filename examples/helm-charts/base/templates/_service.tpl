@@ -48,6 +48,9 @@
 {{ include "orchestrator.kubernetesService" (dict "ctx" $ctx "name" (printf "%s-active" $ctx.fullName)) }}
 {{ include "orchestrator.kubernetesService" (dict "ctx" $ctx "name" (printf "%s-preview" $ctx.fullName)) }}
 {{- end }}
+{{- if include "orchestrator.isAnalysed" $ctx }}
+{{ include "orchestrator.analysisTemplate" $ctx }}
+{{- end }}
 {{ include "orchestrator.workload" $ctx }}
 {{- end -}}
 

@@ -43,6 +43,10 @@ spec:
 {{- define "orchestrator.rolloutStrategy" -}}
 {{- if eq .strategy "BLUE_GREEN" -}}
 {{- $settings := dict "autoPromotionEnabled" false -}}
+{{- if include "orchestrator.isAnalysed" . -}}
+  {{- /* The preview has no traffic to be measured. */ -}}
+  {{- $_ := set $settings "postPromotionAnalysis" (include "orchestrator.analysis" . | fromYaml) -}}
+{{- end -}}
 {{- range list .service.blueGreen .overrides.blueGreen -}}
   {{- range $key, $value := . -}}
     {{- $_ := set $settings $key $value -}}
@@ -64,6 +68,9 @@ blueGreen:
   (dict "setWeight" 50) (dict "pause" (dict "duration" "30s"))
   (dict "setWeight" 75) (dict "pause" (dict "duration" "30s"))
   (dict "setWeight" 100)) -}}
+{{- if include "orchestrator.isAnalysed" . -}}
+  {{- $_ := set $settings "analysis" (set (include "orchestrator.analysis" . | fromYaml) "startingStep" 1) -}}
+{{- end -}}
 {{- range list .service.canary .overrides.canary -}}
   {{- range $key, $value := . -}}
     {{- $_ := set $settings $key $value -}}
