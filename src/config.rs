@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::adapters::simulated::script::Script;
+use crate::app::receive::Scope;
 use crate::domain::catalog::{Limits, Order};
 use crate::domain::deployment::{OnFailure, Policy, Upkeep};
 use crate::domain::event::KnownSource;
@@ -128,6 +129,13 @@ pub struct Token {
     /// The customers that it may touch; none for all.
     #[serde(default)]
     pub customers: Vec<CustomerId>,
+}
+
+impl Token {
+    /// What it covers.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope { sources: &self.sources, customers: &self.customers }
+    }
 }
 
 /// A repository.

@@ -18,4 +18,5 @@ pub mod domain;
 pub mod grpc;
 pub mod ports;
 pub mod store;
+pub mod view;
 pub mod worker;
