@@ -6,6 +6,7 @@
 
 pub mod repo;
 pub mod server;
+pub mod web;
 pub mod world;
 
 use std::time::Duration;
