@@ -2,8 +2,8 @@
 
 use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::{Json, body::Bytes};
 use serde::de::DeserializeOwned;
@@ -18,13 +18,9 @@ impl<T: DeserializeOwned> FromRequest<Server> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, server: &Server) -> Result<Self, Problem> {
-        let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or("?").to_owned());
+        let (is_json, is_named) = (is_json(request.headers()), request.headers().contains_key(CONTENT_TYPE));
         let bytes = Bytes::from_request(request, server).await.map_err(unread)?;
-        let is_json = kind.as_deref().is_some_and(|kind| {
-            let essence = kind.split(';').next().unwrap_or_default().trim();
-            essence.eq_ignore_ascii_case("application/json")
-        });
-        let is_missing = bytes.is_empty() && kind.is_none();
+        let is_missing = bytes.is_empty() && !is_named;
         if !is_json && !is_missing {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -36,6 +32,12 @@ impl<T: DeserializeOwned> FromRequest<Server> for Body<T> {
             Problem::of_status(rejection.status(), &rejection.body_text())
         })
     }
+}
+
+/// Whether a body says that it is JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
 /// Why a body could not be read.

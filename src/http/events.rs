@@ -101,10 +101,10 @@ async fn is_visible(server: &Server, caller: &Caller, id: &DeploymentId) -> Resu
     Ok(deployment.is_some_and(|deployment| caller.sees(&deployment.brief.plan.customer)))
 }
 
-/// One event.
+/// One event, and what became of it.
 #[utoipa::path(get, path = "/api/v1/events/{id}", tag = "events",
     params(("id" = String, Path, description = "Its id")),
-    responses((status = 200, description = "The event, and what became of it", body = EventView)))]
+    responses((status = 200, description = "The event", body = EventView)))]
 async fn one(
     State(server): State<Server>,
     caller: Caller,

@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::actuator::{self, Component};
-use super::body::{Body, unread};
+use super::body::{Body, is_json, unread};
 use super::caller;
 use super::problem::Problem;
 use super::signature::Signature;
@@ -88,6 +88,10 @@ async fn signed(server: &Server, source: Option<&SourceName>, request: Request) 
     let body = Bytes::from_request(request, server).await.map_err(unread)?;
     if !signature.is_of(&body, &webhook.secrets) {
         return Err(refused());
+    }
+    if !is_json(&headers) {
+        let detail = "choose `application/json` as the webhook's content type";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let repository = server.app.config.source(&webhook.source).map(|source| source.repository.as_str());
     let push = serde_json::from_slice::<Map<String, Value>>(&body).ok();

@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use crate::support::logged::Logged;
 use crate::support::web::{Answer, Web, sha256};
 use crate::support::world::World;
 use crate::support::{MAIN, REPOSITORY, SOURCE, push};
@@ -209,19 +210,60 @@ async fn a_sensor_with_a_token_speaks_for_its_own_customers() {
     web.stop().await;
 }
 
+/// Sends secrets in every place where one may be, and looks for them wherever something is kept or told.
 #[tokio::test]
-async fn secrets_are_not_told() {
-    let world = world();
-    let mut told = format!("{:?}", world.config.http);
+async fn secrets_are_neither_stored_nor_told() {
+    const CANARY: &str = "canary-3c1f7a90d2";
+    let logged = Logged::of_all();
+    let mut world = world();
+    let http = world.config.http.as_mut().unwrap();
+    http.webhooks.argo_events[0].sha256 = sha256(CANARY);
+    http.webhooks.github[0].secrets = vec![CANARY.into()];
+    let folder = world.config.data_dir.clone();
+    let mut told = format!("{:?}", world.config);
     let web = Web::start(world).await;
-    for path in ["/api/v1/orchestrator/status", "/metrics", "/api/v1/openapi.json", "/api/v1/dead-letters"] {
+    let body = a_push('c');
+    for path in ["github", "cac", "github/shop", "github/other"] {
+        told += &deliver(&web, &format!("/api/v1/webhooks/{path}"), CANARY, "d", &body).await.text();
+    }
+    for spec in [
+        json!({"token": CANARY}),
+        json!({"token": CANARY, "kind": "nonsense"}),
+        json!({"customer": "customer-a", "token": [CANARY]}),
+    ] {
+        told += &web.post_as(CANARY, "/api/v1/webhooks/argo-events", &json!({"spec": spec})).await.text();
+    }
+    for path in ["/api/v1/deployments", "/api/v1/deployments/x", "/nowhere"] {
+        let answer = web.get_as(CANARY, path).await;
+        told += &format!("{:?} {}", answer.headers, answer.text());
+    }
+    for path in ["/api/v1/events", "/api/v1/dead-letters", "/api/v1/orchestrator/status", "/metrics"] {
         told += &web.get(path).await.text();
     }
-    let wrong = signature("wrong", b"{}");
-    let headers = [("content-type", "application/json"), ("x-hub-signature-256", &*wrong)];
-    told += &web.send("POST", "/api/v1/webhooks/github", &headers, b"{}").await.text();
-    for secret in [NEW, OLD, OTHER, SENSOR] {
-        assert!(!told.contains(secret), "{secret}: {told}");
-    }
+    assert!(!told.contains(CANARY), "{told}");
+    let look = || {
+        for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+            let bytes = std::fs::read(entry.path()).unwrap_or_default();
+            let found = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+            assert!(!found, "{}", entry.path().display());
+        }
+    };
+    look();
+    assert!(events(&web).await > 0 && letters(&web).await > 0, "nothing was stored, so this proves nothing");
+    let logged = logged.text();
+    assert!(logged.contains("request_id"), "nothing was logged, so this proves nothing");
+    assert!(!logged.contains(CANARY), "{logged}");
+    web.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_told_to_be_so() {
+    let web = Web::start(world()).await;
+    let body = b"payload=%7B%7D";
+    let signature = signature(NEW, body);
+    let form = "application/x-www-form-urlencoded";
+    let headers = [("content-type", form), ("x-hub-signature-256", &*signature)];
+    web.send("POST", "/api/v1/webhooks/github", &headers, body).await.problem(415);
+    assert_eq!((events(&web).await, letters(&web).await), (0, 0));
     web.stop().await;
 }

@@ -1,4 +1,8 @@
+use async_trait::async_trait;
+use sqlx::AnyConnection;
+
 use super::*;
+use crate::store::writer::Write;
 use crate::store::{Claim, GivenAnswer, HappeningKind, Kept, PlaceFilter};
 
 fn given(body: &str) -> GivenAnswer {
@@ -66,4 +70,34 @@ async fn only_the_customers_that_are_asked_for_are_found() {
         assert_eq!(store.newest(&filter, 10).await.unwrap().value.len(), found, "{within:?}");
         assert_eq!(store.counts(within.as_deref()).await.unwrap().len(), found, "{within:?}");
     }
+}
+
+/// A row as if many thousand others had been written before it.
+struct Leap;
+
+#[async_trait]
+impl Write for Leap {
+    type Answer = ();
+
+    async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO stream SELECT 20000, at, kind, deployment, customer, environment, state, version, \
+             transitions FROM stream WHERE seq = 1",
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_moved_long_ago_is_let_go() {
+    let store = Fixture::new().await;
+    let (first, lease) = store.planned("first").await;
+    store.write(Leap).await.unwrap();
+    assert_eq!(store.kept().await.unwrap(), Kept { oldest: 1, newest: 20_000 });
+    let running = moved(&first, State::Running);
+    let entries = [entry(&running)];
+    store.save(save(&running, &entries, &[], &lease)).await.unwrap();
+    assert_eq!(store.kept().await.unwrap(), Kept { oldest: 20_000, newest: 20_001 });
 }
