@@ -4,7 +4,7 @@
 //! event or as an input in a deployment's inbox, like those of the trigger and of the command line. Limits come
 //! before anything is read, authentication before anything is parsed, and each failure is a problem (RFC 9457).
 //!
-//! The routes and the OpenAPI document come from the same definitions, see [`routes`].
+//! The routes and the OpenAPI document come from the same definitions.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicU64;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
@@ -26,6 +27,7 @@ use super::caller::Caller;
 use super::page;
 use super::problem::Problem;
 use crate::domain::access::Role;
+use crate::domain::deployment::Deployment;
 use crate::domain::names::CustomerId;
 
 pub(super) use follow::follow;
@@ -223,17 +225,10 @@ async fn standing(server: &Server) -> Result<Registry, Problem> {
     let help = "Services that are healthy, by the latest deployment of their customer";
     registry.register("microservices_healthy", help, healthy);
 
-    let mut waiting: BTreeMap<&'static str, i64> = BTreeMap::new();
-    for deployment in page::readable(store.unfinished().await?) {
-        for (_, blocker) in deployment.blockers() {
-            *waiting.entry(blocker.word()).or_default() += 1;
-        }
-    }
-    let blocked: Family<ByBlocker, Gauge> = Family::default();
-    for (blocker, count) in waiting {
-        blocked.get_or_create(&ByBlocker { blocker }).set(count);
-    }
+    let (blocked, waited) = blocked(&page::readable(store.unfinished().await?), Timestamp::now());
     registry.register("blocked_services", "Unfinished services, by what they wait for", blocked);
+    let help = "Seconds for which unfinished services are where they are, by what they wait for now";
+    registry.register("blocked_seconds", help, waited);
 
     let gauge = |value: i64| {
         let gauge: Gauge<i64, std::sync::atomic::AtomicI64> = Gauge::default();
@@ -257,6 +252,26 @@ async fn standing(server: &Server) -> Result<Registry, Problem> {
     registry.register("writes", "Writes to the database", counter(stats.writes));
     registry.register("commits", "Commits of the database", counter(stats.commits));
     Ok(registry)
+}
+
+/// How many services wait, and for how long they are where they are, by what they wait for.
+fn blocked(
+    unfinished: &[Deployment],
+    now: Timestamp,
+) -> (Family<ByBlocker, Gauge>, Family<ByBlocker, Gauge<f64, AtomicU64>>) {
+    let blocked: Family<ByBlocker, Gauge> = Family::default();
+    let waited: Family<ByBlocker, Gauge<f64, AtomicU64>> = Family::default();
+    for deployment in unfinished {
+        let since: BTreeMap<&str, Option<Timestamp>> =
+            deployment.services().map(|(change, state)| (change.name(), state.since())).collect();
+        for (service, blocker) in deployment.blockers() {
+            let labels = ByBlocker { blocker: blocker.word() };
+            blocked.get_or_create(&labels).inc();
+            let since = since.get(service).copied().flatten().unwrap_or(now);
+            waited.get_or_create(&labels).inc_by(now.duration_since(since).as_secs_f64().max(0.0));
+        }
+    }
+    (blocked, waited)
 }
 
 type Text = ([(HeaderName, &'static str); 1], String);

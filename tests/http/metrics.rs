@@ -86,6 +86,32 @@ async fn what_happens_is_counted_under_the_promised_names() {
 }
 
 #[tokio::test]
+async fn what_services_wait_for_is_told_with_how_long() {
+    let mut world = World::new(&["customer-a"]);
+    world.slow("postgres", Duration::from_secs(30));
+    let running = world.start().await;
+    let web = Web::beside(running.app.clone()).await;
+    let event = running.pushed(None, &world.repo.head()).await;
+    let id = running.first_of(&event).await;
+    // user-service waits for postgres, and web for user-service.
+    let text = until(&web, "argocd_orchestrator_blocked_services{blocker=\"dependency\"}", 2.0).await;
+    assert_eq!(
+        value(&text, "argocd_orchestrator_deployments_active{customer=\"customer-a\"}"),
+        Some(1.0),
+        "{text}"
+    );
+    let waited = value(&text, "argocd_orchestrator_blocked_seconds{blocker=\"dependency\"}").unwrap();
+    sleep(Duration::from_millis(200)).await;
+    let text = web.get("/metrics").await.text();
+    let later = value(&text, "argocd_orchestrator_blocked_seconds{blocker=\"dependency\"}").unwrap();
+    assert!(later >= waited + 2.0 * 0.2, "{waited} {later}");
+    assert_eq!(web.post(&format!("/api/v1/deployments/{id}/abort"), &json!({})).await.status, 202);
+    running.ended(&id).await;
+    web.halt().await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn customers_are_told_apart_up_to_a_number() {
     let mut world = World::new(&["customer-a", "customer-b", "customer-c"]);
     world.config.http = Some(Http { metrics_customers: 1, ..Http::default() });
