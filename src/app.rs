@@ -19,6 +19,8 @@ pub mod customers;
 pub mod draft;
 pub mod inline_values;
 pub mod intake;
+pub mod receive;
+pub mod wish;
 
 /// The parts, wired once by whoever starts the program. Cheap to clone.
 #[derive(Clone)]

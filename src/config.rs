@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::adapters::simulated::script::Script;
+use crate::app::receive::Scope;
 use crate::domain::catalog::{Limits, Order};
 use crate::domain::deployment::{OnFailure, Policy, Upkeep};
 use crate::domain::event::KnownSource;
@@ -21,9 +22,11 @@ use crate::domain::removal::RemovedServices;
 
 pub mod argo_cd;
 pub mod health;
+pub mod http;
 pub mod rollouts;
 
 pub use health::Microservices;
+pub use http::Http;
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +36,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The server of the custom trigger.
     pub grpc: Grpc,
+    /// The HTTP interface; none where it is not served.
+    pub http: Option<Http>,
     /// The repositories, and what their refs deploy.
     pub sources: Vec<Source>,
     /// How git is run.
@@ -58,6 +63,7 @@ impl Default for Config {
         Self {
             data_dir: "orchestrator-data".into(),
             grpc: Grpc::default(),
+            http: None,
             sources: Vec::new(),
             git: GitSettings::default(),
             helm: Helm::default(),
@@ -129,6 +135,13 @@ pub struct Token {
     /// The customers that it may touch; none for all.
     #[serde(default)]
     pub customers: Vec<CustomerId>,
+}
+
+impl Token {
+    /// What it covers.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope { sources: &self.sources, customers: &self.customers }
+    }
 }
 
 /// A repository.
@@ -312,6 +325,8 @@ pub enum Algorithm {
 pub struct Approval {
     /// Environments in which each plan has to be approved.
     pub environments: Vec<Environment>,
+    /// Whether who asked for a deployment may approve it. Default false.
+    pub by_requester: bool,
 }
 
 /// The cluster.
@@ -407,6 +422,11 @@ impl Config {
         for token in &mut self.grpc.tokens {
             resolve(format!("grpc.tokens[{}].token", token.name), &mut token.token)?;
         }
+        for webhook in self.http.iter_mut().flat_map(|http| &mut http.webhooks.github) {
+            for secret in &mut webhook.secrets {
+                resolve(format!("http.webhooks.github[{}].secrets", webhook.source), secret)?;
+            }
+        }
         for source in &mut self.sources {
             if let Some(token) = &mut source.token {
                 resolve(format!("sources[{}].token", source.name), token)?;
@@ -457,6 +477,9 @@ impl Config {
             argo_cd.check(self.sync_wave.removed_services)?;
         }
         self.microservices.health_check.check(&self.cluster)?;
+        if let Some(http) = &self.http {
+            http.check(&self.sources)?;
+        }
         for (setting, value) in [
             ("sync-wave.health-check-timeout", self.sync_wave.health_check_timeout),
             ("sync-wave.refresh-pause", self.sync_wave.refresh_pause),

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -27,11 +26,13 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
+use crate::app::receive::{Arrival, Refusal};
 use crate::config::Token;
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
-use crate::domain::event::{self, KnownSource};
-use crate::domain::names::{EventId, SourceName};
+use crate::domain::names::EventId;
 use crate::store::{EventState, Outcome, StoreError};
+
+pub use crate::app::receive::{Receipt, Taken, new_id};
 
 use generated::trigger_server::{Trigger, TriggerServer};
 use generated::{
@@ -70,32 +71,6 @@ pub enum ServeError {
     /// The reflection service.
     #[error("the trigger's contract cannot be described: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-}
-
-/// What Execute answers, and ApplyPolicy is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// The event's id; the first one's for an event that was known.
-    pub event: String,
-    /// `accepted`, or `dead-letter` for a request that can never succeed.
-    pub status: Taken,
-    /// Whether the event was known.
-    pub duplicate: bool,
-    /// Its deployments, as far as they are known.
-    pub deployments: Vec<String>,
-    /// All that is wrong with a dead letter.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub faults: Vec<Diagnostic>,
-}
-
-/// How a request was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Taken {
-    /// It will be worked on.
-    Accepted,
-    /// It can never succeed and was kept for people to look at.
-    DeadLetter,
 }
 
 /// Serves the trigger on a listener until `stop` is cancelled; calls under way are finished.
@@ -142,21 +117,17 @@ pub async fn serve(app: App, listener: TcpListener, stop: CancellationToken) -> 
 /// The trigger.
 struct Service {
     app: App,
-    sources: Vec<KnownSource>,
     slots: Arc<Semaphore>,
 }
 
 impl Service {
     fn new(app: App) -> Self {
-        let sources = app.config.known_sources();
         let slots = Arc::new(Semaphore::new(app.config.grpc.max_concurrent.max(1)));
-        Self { app, sources, slots }
+        Self { app, slots }
     }
 
     async fn execute(&self, message: ExecuteRequest) -> Result<Receipt, Status> {
         let tokens = &self.app.config.grpc.tokens;
-        let now = Timestamp::now();
-        let id = new_id();
         let (spec, token) = match spec(&message.resource) {
             Ok(mut spec) => {
                 let token = spec.remove("token");
@@ -165,65 +136,19 @@ impl Service {
             Err(fault) => (Err(fault), None),
         };
         let caller = authenticate(tokens, token.as_ref().and_then(Value::as_str))?;
-        let covers = |source: &SourceName| {
-            caller.is_none_or(|caller| caller.sources.is_empty() || caller.sources.contains(source))
-        };
-        let refused = || {
-            tracing::warn!(
-                token = caller.map(|caller| &caller.name),
-                "a token was used for what it does not cover"
-            );
-            Status::permission_denied("the token does not cover this")
-        };
-        let request = match spec {
-            // What is found wrong names only what the caller may know of.
-            Ok(spec) => {
-                let covered: Vec<KnownSource> =
-                    self.sources.iter().filter(|source| covers(&source.name)).cloned().collect();
-                match event::parse(&spec, &message.payload, &covered) {
-                    Ok(request) => Ok(request),
-                    Err(faults) => match event::parse(&spec, &message.payload, &self.sources) {
-                        Ok(request) if !covers(&request.source) => return Err(refused()),
-                        Ok(_) | Err(_) => Err(faults.into_iter().collect()),
-                    },
-                }
+        let scope = caller.map(Token::scope).unwrap_or_default();
+        // The credential is no part of what is kept.
+        let resource = without_token(&message.resource);
+        let arrival = Arrival { spec, resource, payload: message.payload };
+        match self.app.receive(scope, arrival, Timestamp::now()).await {
+            Ok(receipt) => Ok(receipt),
+            Err(Refusal::NotCovered) => {
+                let token = caller.map(|caller| &caller.name);
+                tracing::warn!(token, "a token was used for what it does not cover");
+                Err(Status::permission_denied(Refusal::NotCovered.to_string()))
             }
-            Err(fault) => Err(vec![fault]),
-        };
-        let mut request = match request {
-            Ok(request) => request,
-            Err(faults) => {
-                // The credential is no part of what is kept.
-                let resource = without_token(&message.resource);
-                let payload = message.payload;
-                let kept =
-                    self.app.bury(id, faults.clone(), resource, payload, now).await.map_err(refusal)?;
-                let event = kept.to_string();
-                return Ok(Receipt {
-                    event,
-                    status: Taken::DeadLetter,
-                    duplicate: false,
-                    deployments: Vec::new(),
-                    faults,
-                });
-            }
-        };
-        if let Some(caller) = caller {
-            let customer = caller.customers.is_empty()
-                || request.customer.as_ref().is_none_or(|customer| caller.customers.contains(customer));
-            if !customer {
-                return Err(refused());
-            }
-            request.scope.clone_from(&caller.customers);
+            Err(Refusal::Store(error)) => Err(refusal(error)),
         }
-        let accepted = self.app.submit(request, id, now).await.map_err(refusal)?;
-        Ok(Receipt {
-            event: accepted.event.to_string(),
-            status: Taken::Accepted,
-            duplicate: accepted.duplicate,
-            deployments: accepted.deployments.iter().map(ToString::to_string).collect(),
-            faults: Vec::new(),
-        })
     }
 
     async fn policy(&self, request: &[u8]) -> Result<(bool, String), Status> {
@@ -353,13 +278,5 @@ fn refusal(error: StoreError) -> Status {
         Status::resource_exhausted("too much waits to be stored; try again")
     } else {
         Status::unavailable("the store does not take it now; try again")
-    }
-}
-
-/// A new id for an event; they sort by time.
-pub fn new_id() -> EventId {
-    match format!("e-{}", uuid::Uuid::now_v7().simple()).parse() {
-        Ok(id) => id,
-        Err(_) => unreachable!("letters, digits and a dash make an id"),
     }
 }

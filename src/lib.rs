@@ -5,6 +5,7 @@
 //! sensor --gRPC--> grpc --event::parse--> app.submit --> store               [answers here, in milliseconds]
 //! worker: event -> git -> values -> graph -> impact -> plan -> deployment (queued)
 //!         lane of a customer: observe -> step (pure) -> save state and effects -> perform -> observe ...
+//! http:   reads the store; what it changes is an event, or an input in a deployment's inbox
 //! cli:    reads the store; what it changes is an input in a deployment's inbox
 //! ```
 //!
@@ -16,6 +17,8 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod grpc;
+pub mod http;
 pub mod ports;
 pub mod store;
+pub mod view;
 pub mod worker;

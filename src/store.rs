@@ -24,6 +24,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+mod answers;
 mod connect;
 mod dead_letters;
 mod deployments;
@@ -33,18 +34,23 @@ mod history;
 mod inbox;
 mod lanes;
 mod outbox;
+mod places;
 mod save;
 mod settle;
+mod stream;
 mod worker;
 mod writer;
 
+pub use answers::{Claim, GivenAnswer};
 pub use dead_letters::{DeadLetter, StoredLetter};
 pub use deployments::{DeploymentFilter, Summary};
 pub use error::StoreError;
 pub use events::{Accepted, EventFilter, EventState, NewEvent, Outcome, StoredEvent};
 pub use history::{Mark, Quarantined, ServiceRevision};
+pub use places::{Count, PlaceFilter};
 pub use save::Save;
 pub use settle::Settlement;
+pub use stream::{Happening, HappeningKind, Kept};
 pub use worker::WorkerLease;
 
 /// Where the database is, and its limits.

@@ -133,6 +133,7 @@ fn the_domain_does_no_input_and_output_and_knows_no_clock_and_no_chance() {
         "crate::cli",
         "crate::config",
         "crate::grpc",
+        "crate::http",
         "crate::ports",
         "crate::store",
         "crate::worker",
@@ -157,6 +158,7 @@ fn ports_speak_of_the_domain_alone() {
         "crate::cli",
         "crate::config",
         "crate::grpc",
+        "crate::http",
         "crate::store",
         "crate::worker",
     ];
@@ -199,6 +201,7 @@ fn the_store_knows_the_domain_alone() {
         "crate::cli",
         "crate::config",
         "crate::grpc",
+        "crate::http",
         "crate::ports",
         "crate::worker",
     ];
@@ -246,7 +249,6 @@ fn the_edges_do_not_know_each_others_insides() {
         &[
             ("src/cli/demo.rs", "grpc::serve(", wires),
             ("src/cli/serve.rs", "grpc::serve(", wires),
-            ("src/cli/deploy.rs", "grpc::new_id()", "an id is an id, wherever the request comes from"),
             (
                 "src/cli/demo/sensor.rs",
                 "crate::grpc::",
@@ -254,8 +256,17 @@ fn the_edges_do_not_know_each_others_insides() {
             ),
         ],
     );
+    check(
+        "the HTTP interface",
+        |path| path.starts_with("src/http"),
+        &["crate::cli", "crate::worker", "crate::adapters", "crate::grpc"],
+        &[],
+    );
+    let views =
+        ["crate::cli", "crate::worker", "crate::adapters", "crate::grpc", "crate::http", "crate::app"];
+    check("views show what is given to them", |path| path.starts_with("src/view"), &views, &[]);
     let inside = |path: &str| path.starts_with("src/app") || path.starts_with("src/worker");
-    check("use cases do not know who asks", inside, &["crate::cli", "crate::grpc"], &[]);
+    check("use cases do not know who asks", inside, &["crate::cli", "crate::grpc", "crate::http"], &[]);
 }
 
 #[test]

@@ -7,9 +7,9 @@ mod revert;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::deploy::{self, Wish};
 use super::{Common, Exit, Failure, output, parts};
 use crate::app;
+use crate::app::wish::{self, Wish};
 use crate::domain::deployment::Command;
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision, ServiceName, Wave};
@@ -155,27 +155,7 @@ pub(super) async fn retry(common: &Common, options: OneService) -> Result<Exit, 
         let plan = &deployment.brief.plan;
         let service = service.map(|name| name.parse::<ServiceName>()).transpose();
         let service = service.map_err(|error| Failure::new(Exit::InvalidInput, error))?;
-        store
-            .release(
-                &plan.customer,
-                &plan.environment,
-                service.as_ref().map(|name| vec![name.to_string()]).as_deref(),
-            )
-            .await?;
-        let wish = Wish {
-            kind: Kind::Deployment,
-            source: plan.source.clone(),
-            customer: plan.customer.clone(),
-            environment: Some(plan.environment.clone()),
-            service,
-            wave: None,
-            order: Some(plan.order),
-            revision: Some(plan.revision.clone()),
-            force: false,
-            by: who(by),
-            id: None,
-        };
-        let event = deploy::submit(&store, wish).await?;
+        let event = wish::again(&store, &deployment, service, who(by)).await?.event;
         output::write(&format!(
             "{id} is over; {event} asks for a new deployment of {}",
             plan.revision.short()
@@ -201,7 +181,7 @@ pub(super) async fn rollback(common: &Common, options: Rollback) -> Result<Exit,
     };
     let config = parts::config(common)?;
     let store = parts::existing_store(common).await?;
-    let (source, environment) = deploy::place(&config, &store, None, &customer, options.environment).await?;
+    let (source, environment) = wish::place(&config, &store, None, &customer, options.environment).await?;
     let wish = Wish {
         kind: Kind::Rollback,
         source,
@@ -215,7 +195,7 @@ pub(super) async fn rollback(common: &Common, options: Rollback) -> Result<Exit,
         by,
         id: None,
     };
-    let event = deploy::submit(&store, wish).await?;
+    let event = wish::submit(&store, wish).await?.event;
     store.close().await;
     output::write(&format!("{event} asks for the rollback; `status` shows its deployment"))?;
     Ok(Exit::Success)

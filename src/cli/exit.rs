@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::app::CommandError;
 use crate::app::intake::Later;
+use crate::app::wish::PlaceError;
 use crate::config::ConfigError;
 use crate::domain::diagnostic::Diagnostic;
 use crate::store::StoreError;
@@ -119,6 +120,16 @@ impl From<CommandError> for Failure {
             CommandError::Unknown(_) => Self::new(Exit::NotFound, error),
             CommandError::Refused(_) => Self::new(Exit::Refused, error),
             CommandError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PlaceError> for Failure {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::Missing => Self::new(Exit::NotFound, error),
+            PlaceError::Several(_) => Self::new(Exit::Usage, error),
+            PlaceError::Store(error) => error.into(),
         }
     }
 }

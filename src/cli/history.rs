@@ -1,7 +1,6 @@
 //! `history`: what services ran healthily, and how a deployment went.
 
 use clap::Args;
-use serde::Serialize;
 
 use super::output;
 use super::output::grid::{Cell, Grid};
@@ -9,7 +8,7 @@ use super::output::stream::Stream;
 use super::{Common, Exit, Failure, parts, status};
 use crate::domain::deployment::JournalEntry;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, ServiceName};
-use crate::domain::review::{Review, review};
+use crate::view::story::Story;
 
 /// Options of `history`.
 #[derive(Debug, Args)]
@@ -28,18 +27,12 @@ pub struct Options {
     service: Option<ServiceName>,
 }
 
-#[derive(Debug, Serialize)]
-struct Story {
-    review: Review,
-    journal: Vec<JournalEntry>,
-}
-
 pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
     let store = parts::existing_store(common).await?;
     if let Some(id) = &options.deployment {
         let deployment = status::find(&store, id).await?;
         let journal = store.journal(id).await?.value;
-        let story = Story { review: review(&deployment.brief, &journal), journal };
+        let story = Story::of(&deployment.brief, journal);
         let wanted = options.service.as_ref().map(ServiceName::as_str);
         output::print(common.output, &story, || moves(&story.journal, wanted))?;
         return Ok(Exit::Success);

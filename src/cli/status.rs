@@ -2,16 +2,16 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::output::grid::{Cell, Grid};
 use super::output::stream::Stream;
 use super::output::{self, plain};
 use super::{Common, Exit, Failure, parts, timeline};
-use crate::domain::deployment::{Blocker, Deployment, Removing, ServiceState};
-use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision, Wave};
+use crate::domain::deployment::{Deployment, Removing};
+use crate::domain::names::{CustomerId, DeploymentId, Environment};
 use crate::domain::plan::{Action, Change};
 use crate::store::{DeploymentFilter, Store, Summary};
+use crate::view::deployment::{DeploymentView, detail, left};
 
 /// Options of `status`.
 #[derive(Debug, Args)]
@@ -36,54 +36,6 @@ pub struct Options {
     /// Keep showing how it goes, until it is over
     #[arg(long, short)]
     watch: bool,
-}
-
-/// One deployment as programs get it.
-#[derive(Debug, Serialize)]
-pub(super) struct View<'a> {
-    id: &'a DeploymentId,
-    customer: &'a CustomerId,
-    environment: &'a Environment,
-    revision: &'a Revision,
-    order: String,
-    purpose: crate::domain::plan::Purpose,
-    requested_by: &'a str,
-    created_at: Timestamp,
-    started_at: Option<Timestamp>,
-    ended_at: Option<Timestamp>,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    plan: &'a str,
-    services: Vec<ServiceView<'a>>,
-    /// Services that are removed at the end.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    removals: Vec<RemovalView<'a>>,
-    diagnostics: &'a [crate::domain::diagnostic::Diagnostic],
-}
-
-#[derive(Debug, Serialize)]
-struct ServiceView<'a> {
-    service: &'a str,
-    wave: Option<Wave>,
-    action: &'static str,
-    reasons: Vec<String>,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blocker: Option<Blocker>,
-    since: Option<Timestamp>,
-}
-
-#[derive(Debug, Serialize)]
-struct RemovalView<'a> {
-    service: &'a str,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blocker: Option<Blocker>,
 }
 
 pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
@@ -113,6 +65,7 @@ async fn list(common: &Common, store: &Store, options: &Options) -> Result<Exit,
         environment: options.environment.clone(),
         state: options.state.clone(),
         before: options.before.clone(),
+        ..DeploymentFilter::default()
     };
     let found = store.deployments(&filter, options.limit).await?;
     for broken in &found.broken {
@@ -158,7 +111,7 @@ fn age(now: Timestamp, at: Timestamp) -> String {
 
 async fn one(common: &Common, store: &Store, id: &DeploymentId) -> Result<Exit, Failure> {
     let deployment = find(store, id).await?;
-    output::print(common.output, &view(&deployment), || describe(&deployment))?;
+    output::print(common.output, &DeploymentView::of(&deployment), || describe(&deployment))?;
     Ok(Exit::Success)
 }
 
@@ -166,50 +119,6 @@ async fn one(common: &Common, store: &Store, id: &DeploymentId) -> Result<Exit, 
 pub(super) async fn find(store: &Store, id: &DeploymentId) -> Result<Deployment, Failure> {
     let found = store.deployment(id).await?;
     found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no deployment {id}")))
-}
-
-fn view(deployment: &Deployment) -> View<'_> {
-    let (brief, state) = (&deployment.brief, deployment.state());
-    let blockers = deployment.blockers();
-    let services = deployment.services().map(|(change, service)| ServiceView {
-        service: change.name(),
-        wave: change.wave,
-        action: change.action.word(),
-        reasons: change.reasons.iter().map(ToString::to_string).collect(),
-        state: service.word(),
-        detail: detail(service),
-        blocker: blockers.iter().find(|(name, _)| *name == change.name()).map(|(_, blocker)| blocker.clone()),
-        since: service.since(),
-    });
-    View {
-        id: deployment.id(),
-        customer: &brief.plan.customer,
-        environment: &brief.plan.environment,
-        revision: &brief.plan.revision,
-        order: brief.plan.order.to_string(),
-        purpose: brief.plan.purpose,
-        requested_by: &brief.requested_by,
-        created_at: brief.created_at,
-        started_at: deployment.progress.started_at,
-        ended_at: state.ended_at(),
-        state: state.word(),
-        reason: state.reason(),
-        plan: brief.plan.hash.as_str(),
-        services: services.collect(),
-        removals: deployment
-            .removals()
-            .map(|(removal, state)| RemovalView {
-                service: removal.service.as_str(),
-                state: state.map_or("waiting", Removing::word),
-                reason: left(state),
-                blocker: blockers
-                    .iter()
-                    .find(|(name, _)| *name == removal.service.as_str())
-                    .map(|(_, blocker)| blocker.clone()),
-            })
-            .collect(),
-        diagnostics: state.diagnostics(),
-    }
 }
 
 fn describe(deployment: &Deployment) -> String {
@@ -271,32 +180,7 @@ fn describe(deployment: &Deployment) -> String {
     text
 }
 
-/// Why a service was not removed.
-fn left(state: Option<&Removing>) -> Option<&str> {
-    match state {
-        Some(Removing::Left { reason, .. }) => Some(reason),
-        Some(Removing::Asked { .. } | Removing::Gone { .. }) | None => None,
-    }
-}
-
 fn action(change: &Change) -> String {
     let reasons: Vec<_> = change.reasons.iter().map(ToString::to_string).collect();
     format!("{} ({})", change.action.word(), reasons.join(", "))
-}
-
-fn detail(service: &ServiceState) -> Option<String> {
-    match service {
-        ServiceState::Failed { reason, .. } | ServiceState::RollbackFailed { reason, .. } => {
-            Some(reason.clone())
-        }
-        ServiceState::Skipped { reason, .. } => Some(reason.to_string()),
-        ServiceState::Kept { reason, .. } => Some(reason.to_string()),
-        ServiceState::RolledBack { to, .. } => Some(format!("at {}", to.short())),
-        ServiceState::Waiting { .. }
-        | ServiceState::Checking(_)
-        | ServiceState::Advancing(_)
-        | ServiceState::Healthy { .. }
-        | ServiceState::Unhealthy { .. }
-        | ServiceState::Retreating(_) => None,
-    }
 }

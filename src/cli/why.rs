@@ -1,14 +1,13 @@
 //! `why`: for each unfinished service the one thing that it waits for.
 
 use clap::Args;
-use serde::Serialize;
 
 use super::output;
 use super::output::grid::{Cell, Grid};
 use super::output::stream::Stream;
 use super::{Common, Exit, Failure, parts, status};
-use crate::domain::deployment::Blocker;
 use crate::domain::names::DeploymentId;
+use crate::view::waiting::Waiting;
 
 /// Options of `why`.
 #[derive(Debug, Args)]
@@ -20,37 +19,15 @@ pub struct Options {
     service: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Waiting {
-    deployment: DeploymentId,
-    service: String,
-    /// The blocker's word, for filters.
-    kind: &'static str,
-    #[serde(flatten)]
-    blocker: Blocker,
-    text: String,
-}
-
 pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
     let store = parts::existing_store(common).await?;
     let deployments = match &options.deployment {
         Some(id) => vec![status::find(&store, id).await?],
         None => store.unfinished().await?.value,
     };
-    let wanted = |name: &str| options.service.as_deref().is_none_or(|service| service == name);
-    let waiting: Vec<Waiting> = deployments
-        .iter()
-        .flat_map(|deployment| {
-            deployment.blockers().into_iter().map(|(service, blocker)| Waiting {
-                deployment: deployment.id().clone(),
-                service: service.to_owned(),
-                kind: blocker.word(),
-                text: blocker.to_string(),
-                blocker,
-            })
-        })
-        .filter(|waiting| wanted(&waiting.service))
-        .collect();
+    let only = options.service.as_deref();
+    let waiting: Vec<Waiting> =
+        deployments.iter().flat_map(|deployment| Waiting::of(deployment, only)).collect();
     store.close().await;
     output::print(common.output, &waiting, || {
         if waiting.is_empty() {

@@ -52,14 +52,69 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn dead_letters(&self, limit: u32) -> Result<Found<Vec<StoredLetter>>, StoreError> {
+        self.dead_letters_before(None, limit).await
+    }
+
+    /// Those older than a given one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn dead_letters_before(
+        &self,
+        before: Option<&EventId>,
+        limit: u32,
+    ) -> Result<Found<Vec<StoredLetter>>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, first_at, last_at, count, faults, resource, payload FROM dead_letters \
-             ORDER BY seq DESC LIMIT $1",
+             WHERE (seq < (SELECT d.seq FROM dead_letters d WHERE d.id = $1) OR $1 IS NULL) \
+             ORDER BY seq DESC LIMIT $2",
         )
+        .bind(before.map(EventId::as_str))
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
         Ok(Found::collect(&rows, "id", read))
+    }
+
+    /// One dead letter; none where there is no such one.
+    ///
+    /// # Errors
+    /// [`StoreError::Data`] when what is stored cannot be read; others when the database does not answer.
+    pub async fn letter(&self, id: &EventId) -> Result<Option<StoredLetter>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, first_at, last_at, count, faults, resource, payload FROM dead_letters WHERE id = $1",
+        )
+        .bind(id.as_str())
+        .fetch_optional(self.readers())
+        .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Takes a dead letter out, once it became an event after all. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// When the database does not take it.
+    pub async fn unbury(&self, id: &EventId) -> Result<(), StoreError> {
+        self.write(Unbury { id: id.clone() }).await
+    }
+}
+
+struct Unbury {
+    id: EventId,
+}
+
+#[async_trait]
+impl Write for Unbury {
+    type Answer = ();
+
+    const ONE_STATEMENT: bool = true;
+
+    async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM dead_letters WHERE id = $1")
+            .bind(self.id.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
     }
 }
 

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
+use utoipa::ToSchema;
 
+use super::places::listed;
+use super::stream::{self, Entry, HappeningKind};
 use super::{Found, Store, StoreError, bigint, from_json, micros, name, number, text, timestamp};
 use super::{timestamp_if_any, to_json};
 use crate::domain::deployment::{Deployment, JournalEntry};
@@ -21,22 +24,33 @@ pub struct DeploymentFilter {
     pub state: Option<String>,
     /// Only older ones than this.
     pub before: Option<DeploymentId>,
+    /// Only of these customers.
+    pub within: Option<Vec<CustomerId>>,
+    /// Only those that may have taken something back: rollbacks, and what failed or is rolling back.
+    pub backward: bool,
 }
 
 /// A deployment in a list: all but its services.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = DeploymentSummary)]
 pub struct Summary {
     /// Its id.
+    #[schema(value_type = String)]
     pub id: DeploymentId,
     /// The event that asked for it.
+    #[schema(value_type = String)]
     pub event: EventId,
     /// Whose.
+    #[schema(value_type = String)]
     pub customer: CustomerId,
     /// Where to.
+    #[schema(value_type = String)]
     pub environment: Environment,
     /// The configured repository.
+    #[schema(value_type = String)]
     pub source: SourceName,
     /// The commit.
+    #[schema(value_type = String)]
     pub revision: Revision,
     /// What it is for, by its word.
     pub purpose: String,
@@ -103,12 +117,16 @@ impl Store {
              WHERE (customer = $1 OR $1 IS NULL) AND (environment = $2 OR $2 IS NULL) \
              AND (state = $3 OR $3 IS NULL) \
              AND (seq < (SELECT d.seq FROM deployments d WHERE d.id = $4) OR $4 IS NULL) \
-             ORDER BY seq DESC LIMIT $5",
+             AND ($5 LIKE '%,' || customer || ',%' OR $5 IS NULL) \
+             AND ($6 = 0 OR purpose = 'rollback' OR state IN ('failed', 'rolling-back')) \
+             ORDER BY seq DESC LIMIT $7",
         )
         .bind(filter.customer.as_ref().map(CustomerId::as_str))
         .bind(filter.environment.as_ref().map(Environment::as_str))
         .bind(filter.state.as_deref())
         .bind(filter.before.as_ref().map(DeploymentId::as_str))
+        .bind(listed(filter.within.as_deref()))
+        .bind(i64::from(filter.backward))
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
@@ -218,8 +236,19 @@ pub(super) async fn insert(connection: &mut AnyConnection, new: &NewDeployment) 
         sqlx::query("INSERT INTO briefs (deployment, brief) VALUES ($1, $2)")
             .bind(new.id.as_str())
             .bind(new.brief.as_str())
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
+        let entry = Entry {
+            kind: HappeningKind::Created,
+            at: new.created_at,
+            deployment: &new.id,
+            customer: &new.customer,
+            environment: &new.environment,
+            state: new.deployment.state,
+            version: new.deployment.version,
+            transitions: "[]",
+        };
+        stream::put(connection, entry).await?;
     }
     Ok(())
 }
@@ -231,7 +260,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Deployment, StoreError> {
     })
 }
 
-fn summary(row: &AnyRow) -> Result<Summary, StoreError> {
+pub(super) fn summary(row: &AnyRow) -> Result<Summary, StoreError> {
     Ok(Summary {
         id: name(row, "id")?,
         event: name(row, "event")?,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::places::listed;
 use super::writer::Write;
 use super::{Found, Store, StoreError, from_json, micros, name, number, text, timestamp};
 use super::{timestamp_if_any, to_json};
@@ -121,6 +122,8 @@ pub struct EventFilter {
     pub customer: Option<CustomerId>,
     /// Only older ones than this.
     pub before: Option<EventId>,
+    /// Only for these customers, by the request itself or by a deployment that it led to.
+    pub within: Option<Vec<CustomerId>>,
 }
 
 impl Store {
@@ -203,12 +206,15 @@ impl Store {
              AND (customer = $3 OR $3 IS NULL OR EXISTS (SELECT 1 FROM event_deployments l \
              JOIN deployments d ON d.id = l.deployment WHERE l.event = events.id AND d.customer = $3)) \
              AND (seq < (SELECT e.seq FROM events e WHERE e.id = $4) OR $4 IS NULL) \
-             ORDER BY seq DESC LIMIT $5",
+             AND ($5 IS NULL OR $5 LIKE '%,' || customer || ',%' OR EXISTS (SELECT 1 FROM event_deployments l \
+             JOIN deployments d ON d.id = l.deployment WHERE l.event = events.id \
+             AND $5 LIKE '%,' || d.customer || ',%')) ORDER BY seq DESC LIMIT $6",
         )
         .bind(filter.state.as_deref())
         .bind(filter.source.as_ref().map(SourceName::as_str))
         .bind(filter.customer.as_ref().map(CustomerId::as_str))
         .bind(filter.before.as_ref().map(EventId::as_str))
+        .bind(listed(filter.within.as_deref()))
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;

@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::deployments::Columns;
 use super::history::{self, Mark, Remembered};
+use super::stream::{self, Entry, HappeningKind};
 use super::writer::Write;
 use super::{Store, StoreError, bigint, inbox, micros, outbox, to_json, worker};
 use crate::domain::deployment::{Deployment, Effect, JournalEntry};
@@ -56,6 +57,8 @@ struct Step {
     settled: Vec<i64>,
     taken: Option<i64>,
     mark: Option<Mark>,
+    moved: String,
+    at: i64,
     epoch: u64,
 }
 
@@ -118,6 +121,8 @@ impl Step {
             settled: save.settled.to_vec(),
             taken: save.taken,
             mark: save.mark.clone(),
+            moved: moved(save.entries)?,
+            at: micros(at),
             epoch: save.epoch,
         })
     }
@@ -137,6 +142,12 @@ impl Step {
         let found = super::number(&row, "version")?;
         Ok(StoreError::Conflict { id: self.id.to_string(), expected: self.expected, found })
     }
+}
+
+/// What moved from one state to another, for those who watch.
+fn moved(entries: &[JournalEntry]) -> Result<String, StoreError> {
+    let transitions = entries.iter().flat_map(|entry| &entry.transitions);
+    to_json(&transitions.filter(|moved| moved.from != moved.to).collect::<Vec<_>>())
 }
 
 #[async_trait]
@@ -198,6 +209,17 @@ impl Write for Step {
         if let Some(mark) = &self.mark {
             history::put_mark(connection, mark).await?;
         }
+        let entry = Entry {
+            kind: HappeningKind::Moved,
+            at: self.at,
+            deployment: &self.id,
+            customer: &self.customer,
+            environment: &self.environment,
+            state: columns.state,
+            version: columns.version,
+            transitions: &self.moved,
+        };
+        stream::put(connection, entry).await?;
         Ok(self.outward.iter().map(|(id, _)| *id).collect())
     }
 }

@@ -20,6 +20,7 @@ mod deployments;
 mod events;
 mod files;
 mod history;
+mod http;
 mod writer;
 
 /// A store in a folder that goes away with it.

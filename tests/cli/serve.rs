@@ -16,10 +16,17 @@ struct Serving {
 
 impl Serving {
     fn start(data: &Path) -> Self {
+        let serving = Self::start_with(data, &[]);
+        serving.until("the custom trigger is served");
+        serving
+    }
+
+    fn start_with(data: &Path, arguments: &[&str]) -> Self {
         let mut child = program()
             .arg("--data-dir")
             .arg(data)
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -28,16 +35,15 @@ impl Serving {
         std::thread::spawn(move || {
             stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        let serving = Self { child, lines };
-        serving.until("the custom trigger is served");
-        serving
+        Self { child, lines }
     }
 
-    fn until(&self, wanted: &str) {
+    /// The line that says so.
+    fn until(&self, wanted: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(Duration::from_secs(30)).expect(wanted);
             if line.contains(wanted) {
-                return;
+                return line;
             }
         }
     }
@@ -100,6 +106,40 @@ fn an_address_for_others_needs_encryption_and_tokens() {
     check_config(without_tokens, &serve, &["without `grpc.tokens` anybody could deploy"]);
     let without_tls = "grpc:\n  listen: 0.0.0.0:0\n  tokens: [{name: a, token: canary}]\n";
     check_config(without_tls, &serve, &["`grpc.tls`"]);
+}
+
+#[test]
+fn http_for_others_needs_encryption_by_somebody_and_tokens() {
+    let serve = ["serve"];
+    let given = ["serve", "--listen-http", "0.0.0.0:0"];
+    check_config("", &given, &["--listen-http", "is not a loopback address", "`http.allow-plaintext: true`"]);
+    check_config("http:\n  listen: 0.0.0.0:0\n", &serve, &["http.listen", "allow-plaintext"]);
+    let without_tokens = "http:\n  listen: 0.0.0.0:0\n  allow-plaintext: true\n";
+    check_config(without_tokens, &serve, &["without `http.tokens` anybody could deploy"]);
+    let not_hashed = "http:\n  tokens: [{name: a, sha256: canary}]\n";
+    check_config(not_hashed, &serve, &["SHA-256", "line 2"]);
+}
+
+#[test]
+fn a_stop_ends_open_streams_and_keeps_no_one_waiting() {
+    use std::io::{Read, Write};
+
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start_with(folder.path(), &["--listen-http", "127.0.0.1:0"]);
+    let said = serving.until("the HTTP interface is served");
+    let address = said.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET /api/v1/events/stream HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = [0; 15];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    let (code, took) = serving.stop();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("event: ready"), "{rest}");
 }
 
 #[test]

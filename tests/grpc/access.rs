@@ -1,14 +1,12 @@
 //! Who may call, for whom, and that credentials stay where they belong.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, OnceLock};
-
 use argocd_orchestrator::config::Token;
 use argocd_orchestrator::domain::event::Trigger;
 use argocd_orchestrator::grpc::Taken;
 use serde_json::{Value, json};
 use tonic::Code;
 
+use crate::support::logged::Logged;
 use crate::support::server::Server;
 use crate::support::world::World;
 use crate::support::{MAIN, SOURCE, push};
@@ -128,39 +126,6 @@ async fn a_limited_token_learns_nothing_of_other_sources() {
     server.stop().await;
 }
 
-/// What is logged while the tests run.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
-
-impl Logged {
-    /// The log of this whole process: a subscriber of one thread alone could miss what another one was first to
-    /// say.
-    fn of_all() -> &'static Self {
-        static ALL: OnceLock<Logged> = OnceLock::new();
-        ALL.get_or_init(|| {
-            let logged = Self::default();
-            let writer = logged.clone();
-            tracing_subscriber::fmt()
-                .with_env_filter("trace,h2=off,hyper=off,tower=off")
-                .with_ansi(false)
-                .with_writer(move || writer.clone())
-                .init();
-            logged
-        })
-    }
-}
-
-impl Write for Logged {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
@@ -211,9 +176,9 @@ async fn check_canary(tokens: Vec<Token>) {
     look();
     server.stop().await;
     look();
-    let logged = logged.0.lock().unwrap();
-    assert!(contains(&logged, "event accepted"), "nothing was logged, so this proves nothing");
-    assert!(!contains(&logged, CANARY), "{}", String::from_utf8_lossy(&logged));
+    let logged = logged.text();
+    assert!(logged.contains("event accepted"), "nothing was logged, so this proves nothing");
+    assert!(!logged.contains(CANARY), "{logged}");
 }
 
 #[tokio::test]

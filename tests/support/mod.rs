@@ -4,8 +4,10 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod logged;
 pub mod repo;
 pub mod server;
+pub mod web;
 pub mod world;
 
 use std::time::Duration;

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::{Rollback, who};
 use crate::adapters::git::Revert;
 use crate::app::customers::{self, Layout};
-use crate::cli::{Common, Exit, Failure, deploy, output, parts};
+use crate::app::wish;
+use crate::cli::{Common, Exit, Failure, output, parts};
 use crate::domain::names::{CustomerId, Environment, Revision};
 use crate::ports::ValuesSource as _;
 use crate::store::{DeploymentFilter, Store};
@@ -26,7 +27,7 @@ pub(super) async fn run(common: &Common, options: Rollback) -> Result<Exit, Fail
     let Some(customer) = options.customer else { return Ok(Exit::Usage) };
     let config = parts::config(common)?;
     let store = parts::existing_store(common).await?;
-    let (name, environment) = deploy::place(&config, &store, None, &customer, options.environment).await?;
+    let (name, environment) = wish::place(&config, &store, None, &customer, options.environment).await?;
     let source = config.source(&name);
     let target = source.and_then(|source| source.targets.iter().find(|t| t.environment == environment));
     let Some(target) = target else {
@@ -96,7 +97,7 @@ async fn last_good(
         customer: Some(customer.clone()),
         environment: Some(environment.clone()),
         state: Some("succeeded".into()),
-        before: None,
+        ..DeploymentFilter::default()
     };
     let past = store.deployments(&filter, PAST).await?.value;
     past.into_iter().map(|past| past.revision).find(|revision| revision != head).ok_or_else(|| {

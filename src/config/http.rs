@@ -1,0 +1,300 @@
+//! The HTTP interface: where it listens, what it allows, and who may call.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use bytesize::ByteSize;
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::domain::access::Grant;
+use crate::domain::names::{CustomerId, SourceName};
+
+use super::Source;
+
+/// How many secrets of a webhook count at once: the one in use, and the one before or after it.
+const SECRETS: usize = 2;
+
+/// The HTTP interface. Served where this section is there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Http {
+    /// Address to listen on. Default `127.0.0.1:8080`; others need `allow-plaintext`, and tokens.
+    pub listen: SocketAddr,
+    /// Whether plaintext is right although the address is not loopback (a mesh or an ingress encrypts). Default
+    /// false.
+    pub allow_plaintext: bool,
+    /// The largest body that is read. Default 1 MiB; GitHub's pushes may need more.
+    pub max_body: ByteSize,
+    /// How long one request may take, its body included. Default 10 s.
+    pub timeout: SignedDuration,
+    /// Requests that are worked on at once; more are refused. Default 256.
+    pub max_concurrent: usize,
+    /// Connections that are open at once; more wait. Default 1024.
+    pub max_connections: usize,
+    /// Event streams that are open at once; more are refused. Default 100.
+    pub max_streams: usize,
+    /// Who may call. None means whoever is on this machine may do everything, which only a loopback address may
+    /// have.
+    pub tokens: Vec<AccessToken>,
+    /// Who may tell of pushes.
+    pub webhooks: Webhooks,
+    /// How many customers metrics tell apart; the others are counted as `other`, and 0 tells none apart. Default
+    /// 200.
+    pub metrics_customers: usize,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            allow_plaintext: false,
+            max_body: ByteSize::mib(1),
+            timeout: SignedDuration::from_secs(10),
+            max_concurrent: 256,
+            max_connections: 1024,
+            max_streams: 100,
+            tokens: Vec::new(),
+            webhooks: Webhooks::default(),
+            metrics_customers: 200,
+        }
+    }
+}
+
+/// A token that a caller carries as `Authorization: Bearer`, and what it may do.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AccessToken {
+    /// A name for logs, and for who asked.
+    pub name: String,
+    /// The SHA-256 of the token.
+    pub sha256: Digest,
+    /// Its roles. None allow nothing.
+    #[serde(default)]
+    pub roles: Vec<Grant>,
+}
+
+/// A SHA-256, written as 64 hexadecimal digits. Of a long random token it tells nothing; short ones can be guessed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || "is not a SHA-256: 64 hexadecimal digits".to_owned();
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        for (position, byte) in bytes.iter_mut().enumerate() {
+            let digits = text.get(position * 2..position * 2 + 2).ok_or_else(wrong)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// Who may tell of pushes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Webhooks {
+    /// Webhooks of GitHub, each with the secrets of one source.
+    pub github: Vec<SignedWebhook>,
+    /// The source of `/webhooks/github` where no source is named; the first of `github` where it is not given.
+    pub default_source: Option<SourceName>,
+    /// The source of `/webhooks/cac`; the default source where it is not given.
+    pub cac_source: Option<SourceName>,
+    /// Tokens of sensors that call by HTTP.
+    pub argo_events: Vec<SensorToken>,
+}
+
+/// A webhook that signs what it sends.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SignedWebhook {
+    /// The source that it tells of.
+    pub source: SourceName,
+    /// Its secret, as it is or as `${VARIABLE}`; two while it is being changed.
+    pub secrets: Vec<SecretString>,
+}
+
+/// A sensor's token, and what it may touch.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SensorToken {
+    /// A name for logs.
+    pub name: String,
+    /// The SHA-256 of the token.
+    pub sha256: Digest,
+    /// The sources that it may speak for; none for all.
+    #[serde(default)]
+    pub sources: Vec<SourceName>,
+    /// The customers that it may touch; none for all.
+    #[serde(default)]
+    pub customers: Vec<CustomerId>,
+}
+
+impl Webhooks {
+    /// The source of a route without one.
+    pub fn default_source(&self) -> Option<&SourceName> {
+        self.default_source.as_ref().or_else(|| self.github.first().map(|webhook| &webhook.source))
+    }
+
+    /// The source of `/webhooks/cac`.
+    pub fn cac_source(&self) -> Option<&SourceName> {
+        self.cac_source.as_ref().or_else(|| self.default_source())
+    }
+}
+
+impl Http {
+    /// Whether the address is safe to listen on.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn check_listener(&self) -> Result<(), String> {
+        let Self { listen, allow_plaintext, tokens, .. } = self;
+        if listen.ip().is_loopback() {
+            return Ok(());
+        }
+        if !allow_plaintext {
+            return Err(format!(
+                "{listen} is not a loopback address: set `http.allow-plaintext: true` where a mesh or an ingress \
+                 encrypts"
+            ));
+        }
+        if tokens.is_empty() {
+            return Err(format!(
+                "{listen} is not a loopback address, and without `http.tokens` anybody could deploy"
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn check(&self, sources: &[Source]) -> Result<(), (String, String)> {
+        self.check_listener().map_err(|reason| ("http.listen".to_owned(), reason))?;
+        if self.timeout <= SignedDuration::ZERO {
+            return Err(("http.timeout".into(), "must be longer than nothing".into()));
+        }
+        let mut names = BTreeSet::new();
+        let mut digests = BTreeSet::new();
+        for token in &self.tokens {
+            let setting = || format!("http.tokens[{}]", token.name);
+            if !names.insert(&token.name) {
+                return Err((setting(), "is there twice".into()));
+            }
+            if !digests.insert(token.sha256.bytes()) {
+                return Err((setting(), "has the token of another one".into()));
+            }
+        }
+        self.check_webhooks(sources)
+    }
+
+    fn check_webhooks(&self, sources: &[Source]) -> Result<(), (String, String)> {
+        let known = |name: &SourceName, setting: String| {
+            if sources.iter().any(|source| &source.name == name) {
+                Ok(())
+            } else {
+                Err((setting, format!("{name} is not under `sources`")))
+            }
+        };
+        let signs = |name: &SourceName, setting: &str| {
+            known(name, setting.to_owned())?;
+            if self.webhooks.github.iter().any(|webhook| &webhook.source == name) {
+                Ok(())
+            } else {
+                Err((setting.to_owned(), format!("{name} has no secret under `http.webhooks.github`")))
+            }
+        };
+        let mut named = BTreeSet::new();
+        for webhook in &self.webhooks.github {
+            let setting = || format!("http.webhooks.github[{}]", webhook.source);
+            known(&webhook.source, setting())?;
+            if !named.insert(&webhook.source) {
+                return Err((setting(), "is there twice".into()));
+            }
+            if webhook.secrets.is_empty() || webhook.secrets.len() > SECRETS {
+                return Err((setting(), "needs one secret, or two while it is being changed".into()));
+            }
+        }
+        if let Some(name) = &self.webhooks.default_source {
+            signs(name, "http.webhooks.default-source")?;
+        }
+        if let Some(name) = &self.webhooks.cac_source {
+            signs(name, "http.webhooks.cac-source")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    fn check(cases: &[(&str, &str)]) {
+        let sources =
+            "sources: [{name: shop, url: 'https://example.com/shop', repository: rtte/shop, targets: []}]";
+        for (http, said) in cases {
+            let text = format!("{sources}\nhttp: {http}\n");
+            let answer = Config::parse("c.yaml", &text, &|name| (name == "SET").then(|| "secret".to_owned()));
+            match answer {
+                Ok(_) => assert_eq!(*said, "", "{http} is taken"),
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(!said.is_empty() && error.contains(said), "{http}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_anybody_could_reach_needs_tokens_and_encryption_by_somebody() {
+        let digest = "a".repeat(64);
+        let token = format!("tokens: [{{name: ci, sha256: {digest}}}]");
+        check(&[
+            ("{}", ""),
+            ("{listen: '127.0.0.1:1'}", ""),
+            ("{listen: '[::1]:1'}", ""),
+            ("{listen: '0.0.0.0:1'}", "http.allow-plaintext"),
+            ("{listen: '0.0.0.0:1', allow-plaintext: true}", "without `http.tokens` anybody could deploy"),
+            (&format!("{{listen: '0.0.0.0:1', {token}}}"), "http.allow-plaintext"),
+            (&format!("{{listen: '0.0.0.0:1', allow-plaintext: true, {token}}}"), ""),
+        ]);
+    }
+
+    #[test]
+    fn tokens_and_secrets_that_cannot_work_are_refused() {
+        let (a, b) = ("a".repeat(64), "b".repeat(64));
+        let roles = "roles: [{role: operator, customers: [customer-a]}, {role: viewer, customers: all}]";
+        check(&[
+            ("{timeout: 0s}", "must be longer than nothing"),
+            (&format!("{{tokens: [{{name: ci, sha256: {a}, {roles}}}]}}"), ""),
+            ("{tokens: [{name: ci, sha256: abc}]}", "64 hexadecimal digits"),
+            (&format!("{{tokens: [{{name: ci, sha256: {a}, roles: [{{role: operator}}]}}]}}"), "customers"),
+            (
+                &format!("{{tokens: [{{name: ci, sha256: {a}, roles: [{{role: root, customers: all}}]}}]}}"),
+                "root",
+            ),
+            (&format!("{{tokens: [{{name: x, sha256: {a}}}, {{name: x, sha256: {b}}}]}}"), "is there twice"),
+            (
+                &format!("{{tokens: [{{name: x, sha256: {a}}}, {{name: y, sha256: {a}}}]}}"),
+                "the token of another",
+            ),
+            ("{webhooks: {github: [{source: shop, secrets: ['${SET}', two]}]}}", ""),
+            ("{webhooks: {github: [{source: shop, secrets: ['${UNSET}']}]}}", "UNSET is not set"),
+            ("{webhooks: {github: [{source: shop, secrets: []}]}}", "needs one secret"),
+            ("{webhooks: {github: [{source: shop, secrets: [a, b, c]}]}}", "needs one secret"),
+            ("{webhooks: {github: [{source: other, secrets: [a]}]}}", "other is not under `sources`"),
+            ("{webhooks: {cac-source: shop}}", "shop has no secret"),
+        ]);
+    }
+}

@@ -1,0 +1,238 @@
+//! What people ask of a deployment that is there.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::asking::{self, Asked};
+use super::body::Body;
+use super::caller::Caller;
+use super::problem::Problem;
+use super::{Server, deployments, etag};
+use crate::app::{self, wish};
+use crate::domain::access::Role;
+use crate::domain::deployment::Command;
+use crate::domain::names::{DeploymentId, ServiceName};
+
+pub(super) fn routes() -> OpenApiRouter<Server> {
+    OpenApiRouter::new()
+        .routes(routes!(approve))
+        .routes(routes!(reject))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(abort))
+        .routes(routes!(retry))
+        .routes(routes!(skip))
+        .routes(routes!(rollback))
+}
+
+/// A command that was stored; it takes effect when the worker gets to it.
+#[derive(Debug, Serialize, ToSchema)]
+struct Sent {
+    /// The deployment.
+    #[schema(value_type = String)]
+    deployment: DeploymentId,
+    /// Where it stood when the command was taken.
+    state: &'static str,
+}
+
+/// The plan that is agreed to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Approval {
+    /// The hash of the plan that was looked at, or its first 8 digits at least: another plan is not agreed to.
+    plan: Option<String>,
+}
+
+/// Why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Why {
+    /// For those who look later.
+    #[serde(default = "no_reason")]
+    reason: String,
+}
+
+fn no_reason() -> String {
+    "no reason given".into()
+}
+
+/// Nothing more to say.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Which service.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OneOrAll {
+    /// Its name; all that failed where it is not given.
+    #[schema(value_type = Option<String>)]
+    service: Option<ServiceName>,
+}
+
+/// Which service.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct One {
+    /// Its name.
+    service: String,
+}
+
+/// A command on its way.
+struct Order {
+    server: Server,
+    caller: Caller,
+    id: DeploymentId,
+    headers: HeaderMap,
+}
+
+impl Order {
+    async fn send(self, role: Role, command: Command) -> Result<(StatusCode, Json<Sent>), Problem> {
+        let Self { server, caller, id, headers } = self;
+        let deployment = deployments::find(&server, &caller, role, &id).await?;
+        etag::check(&headers, &deployment)?;
+        let own = deployment.brief.requested_by == caller.name && !caller.is_local;
+        if matches!(command, Command::Approve { .. }) && own && !server.app.config.approval.by_requester {
+            return Err(Problem::forbidden("who asked for a deployment cannot approve it"));
+        }
+        let taken = app::command(&server.app.store, &id, caller.name, command, Timestamp::now()).await?;
+        Ok((StatusCode::ACCEPTED, Json(Sent { deployment: id, state: taken.state().word() })))
+    }
+}
+
+/// Agrees to the plan of a deployment.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/approve", tag = "deployments", request_body = Approval,
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 202, description = "It is stored", body = Sent)))]
+async fn approve(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(id): Path<DeploymentId>,
+    headers: HeaderMap,
+    Body(Approval { plan }): Body<Approval>,
+) -> Result<(StatusCode, Json<Sent>), Problem> {
+    Order { server, caller, id, headers }.send(Role::Approver, Command::Approve { plan }).await
+}
+
+/// Refuses the plan of a deployment.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/reject", tag = "deployments", request_body = Why,
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 202, description = "It is stored", body = Sent)))]
+async fn reject(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(id): Path<DeploymentId>,
+    headers: HeaderMap,
+    Body(Why { reason }): Body<Why>,
+) -> Result<(StatusCode, Json<Sent>), Problem> {
+    Order { server, caller, id, headers }.send(Role::Approver, Command::Reject { reason }).await
+}
+
+/// Starts nothing new in a deployment; what is in flight goes on.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/pause", tag = "deployments", request_body = Nothing,
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 202, description = "It is stored", body = Sent)))]
+async fn pause(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(id): Path<DeploymentId>,
+    headers: HeaderMap,
+    Body(Nothing {}): Body<Nothing>,
+) -> Result<(StatusCode, Json<Sent>), Problem> {
+    Order { server, caller, id, headers }.send(Role::Operator, Command::Pause).await
+}
+
+/// Goes on with a paused deployment.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/resume", tag = "deployments", request_body = Nothing,
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 202, description = "It is stored", body = Sent)))]
+async fn resume(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(id): Path<DeploymentId>,
+    headers: HeaderMap,
+    Body(Nothing {}): Body<Nothing>,
+) -> Result<(StatusCode, Json<Sent>), Problem> {
+    Order { server, caller, id, headers }.send(Role::Operator, Command::Resume).await
+}
+
+/// Stops a deployment and leaves everything as it is.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/abort", tag = "deployments", request_body = Why,
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 202, description = "It is stored", body = Sent)))]
+async fn abort(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(id): Path<DeploymentId>,
+    headers: HeaderMap,
+    Body(Why { reason }): Body<Why>,
+) -> Result<(StatusCode, Json<Sent>), Problem> {
+    Order { server, caller, id, headers }.send(Role::Operator, Command::Abort { reason }).await
+}
+
+/// What became of a wish to try again.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "it documents the two answers that there are")]
+enum Retried {
+    /// Of a deployment under way: what failed is tried again.
+    Sent(Sent),
+    /// Of one that is over: an event asks for a new one.
+    Asked(Asked),
+}
+
+/// Tries failed services again: in a running deployment, or by a new one of the same commit where it is over.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/retry", tag = "deployments", request_body = OneOrAll,
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 202, description = "It is stored", body = Retried)))]
+async fn retry(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(id): Path<DeploymentId>,
+    headers: HeaderMap,
+    Body(OneOrAll { service }): Body<OneOrAll>,
+) -> Result<Response, Problem> {
+    let deployment = deployments::find(&server, &caller, Role::Operator, &id).await?;
+    if deployment.state().is_finished() {
+        etag::check(&headers, &deployment)?;
+        let accepted = wish::again(&server.app.store, &deployment, service, caller.name).await?;
+        return Ok(asking::answer(accepted).into_response());
+    }
+    let command = Command::Retry { service: service.map(String::from) };
+    Ok(Order { server, caller, id, headers }.send(Role::Operator, command).await?.into_response())
+}
+
+/// Does without a service: those that wait for it go on.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/skip", tag = "deployments", request_body = One,
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 202, description = "It is stored", body = Sent)))]
+async fn skip(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(id): Path<DeploymentId>,
+    headers: HeaderMap,
+    Body(One { service }): Body<One>,
+) -> Result<(StatusCode, Json<Sent>), Problem> {
+    Order { server, caller, id, headers }.send(Role::Operator, Command::Skip { service }).await
+}
+
+/// Takes back what a deployment advanced.
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/rollback", tag = "deployments", request_body = Why,
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 202, description = "It is stored", body = Sent)))]
+async fn rollback(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(id): Path<DeploymentId>,
+    headers: HeaderMap,
+    Body(Why { reason }): Body<Why>,
+) -> Result<(StatusCode, Json<Sent>), Problem> {
+    Order { server, caller, id, headers }.send(Role::Operator, Command::Rollback { reason }).await
+}

@@ -1,0 +1,88 @@
+//! Customers: all at a glance, and what concerns one.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Server;
+use super::caller::Caller;
+use super::deployments::Wanted;
+use super::page::{self, OfPlaces, Page};
+use super::problem::Problem;
+use crate::domain::names::{CustomerId, Environment};
+use crate::store::Summary;
+use crate::view::customer::CustomerView;
+use crate::view::wave::{self, WaveView};
+
+pub(super) fn routes() -> OpenApiRouter<Server> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(deployments)).routes(routes!(waves))
+}
+
+/// All customers and environments, each with its newest deployment and what it was last brought to.
+#[utoipa::path(get, path = "/api/v1/customers", tag = "customers", params(OfPlaces), responses(
+    (status = 200, description = "A page of them", body = Page<CustomerView>),
+))]
+async fn list(
+    State(server): State<Server>,
+    caller: Caller,
+    Query(places): Query<OfPlaces>,
+) -> Result<Json<Page<CustomerView>>, Problem> {
+    let limit = page::limit(places.limit)?;
+    let store = &server.app.store;
+    let found = store.newest(&places.filter(&server, &caller).await?, limit).await?;
+    let full = found.value.len() + found.broken.len() >= limit as usize;
+    let newest = page::readable(found);
+    let next = newest.last().filter(|_| full).map(|last| format!("{}/{}", last.customer, last.environment));
+    let mut items = Vec::with_capacity(newest.len());
+    for latest in newest {
+        let mark = store.customer_mark(&latest.customer, &latest.environment).await?;
+        items.push(CustomerView::of(latest, mark));
+    }
+    Ok(Json(Page { items, next }))
+}
+
+/// Which of a customer's.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct OfOne {
+    /// Only in this environment.
+    #[param(value_type = Option<String>)]
+    environment: Option<Environment>,
+    /// Rows on a page; 50 where it is not given, at most 500.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// Where the page begins: `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// The deployments of a customer, the newest first.
+#[utoipa::path(get, path = "/api/v1/customers/{customer}/deployments", tag = "customers",
+    params(("customer" = String, Path, description = "Its id"), OfOne),
+    responses((status = 200, description = "A page of them", body = Page<Summary>)))]
+async fn deployments(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(customer): Path<CustomerId>,
+    Query(OfOne { environment, limit, cursor }): Query<OfOne>,
+) -> Result<Json<Page<Summary>>, Problem> {
+    let wanted = Wanted { customer: Some(customer), environment, state: None, limit, cursor };
+    Ok(Json(wanted.page(&server, &caller).await?))
+}
+
+/// The sync waves of a customer, as its latest deployments have them.
+#[utoipa::path(get, path = "/api/v1/customers/{customer}/sync-waves", tag = "customers",
+    params(("customer" = String, Path, description = "Its id"), OfOne),
+    responses((status = 200, description = "Its waves", body = Page<WaveView>)))]
+async fn waves(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(customer): Path<CustomerId>,
+    Query(OfOne { environment, limit, cursor }): Query<OfOne>,
+) -> Result<Json<Page<WaveView>>, Problem> {
+    let places = OfPlaces { customer: Some(customer), environment, limit, cursor };
+    Ok(Json(places.page(&server, &caller, wave::waves).await?))
+}

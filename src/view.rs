@@ -1,0 +1,14 @@
+//! What the command line prints as JSON and the HTTP interface answers: one shape for both.
+//!
+//! Field names are a promise. Times are RFC 3339; waves are numbers, names of services are texts, and the shared part
+//! is called `base`. Nothing here asks anybody: what is shown is given.
+
+pub mod customer;
+pub mod dependency;
+pub mod deployment;
+pub mod event;
+pub mod health;
+pub mod rollback;
+pub mod story;
+pub mod waiting;
+pub mod wave;

@@ -1,0 +1,46 @@
+//! Customers and environments at a glance.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::names::{CustomerId, Environment, Revision};
+use crate::store::{Mark, Summary};
+
+/// A customer and environment at a glance.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Customer)]
+pub struct CustomerView {
+    /// Whose.
+    #[schema(value_type = String)]
+    pub customer: CustomerId,
+    /// Where.
+    #[schema(value_type = String)]
+    pub environment: Environment,
+    /// Its newest deployment.
+    pub latest: Summary,
+    /// What it was last brought to as a whole; none where nothing ever succeeded.
+    pub deployed: Option<Deployed>,
+}
+
+/// What a customer and environment was brought to.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Deployed {
+    /// The commit.
+    #[schema(value_type = String)]
+    pub revision: Revision,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl CustomerView {
+    /// A place as it is shown.
+    pub fn of(latest: Summary, mark: Option<Mark>) -> Self {
+        Self {
+            customer: latest.customer.clone(),
+            environment: latest.environment.clone(),
+            deployed: mark.map(|mark| Deployed { revision: mark.revision, at: mark.updated_at }),
+            latest,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! How a deployment went.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::deployment::{Brief, JournalEntry};
+use crate::domain::review::{self, Review};
+
+/// How a deployment went: in numbers, and move by move.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Story {
+    /// In numbers.
+    #[schema(value_type = Object)]
+    pub review: Review,
+    /// Move by move, from the beginning.
+    #[schema(value_type = Vec<Object>)]
+    pub journal: Vec<JournalEntry>,
+}
+
+impl Story {
+    /// The story that a journal tells.
+    pub fn of(brief: &Brief, journal: Vec<JournalEntry>) -> Self {
+        Self { review: review::review(brief, &journal), journal }
+    }
+}

@@ -1,0 +1,17 @@
+//! The HTTP interface over real connections, as people, programs, webhooks and probes use it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![allow(unreachable_pub, reason = "what tests share is not called by each of them")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod frame;
+mod metrics;
+mod openapi;
+mod people;
+mod reading;
+mod stream;
+mod webhooks;
+mod writing;
