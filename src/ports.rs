@@ -40,6 +40,14 @@ pub trait Cluster: Send + Sync {
     /// Stops the running operation if it is the given one; does nothing otherwise.
     async fn terminate(&self, name: &AppName, request: &RequestId) -> Result<(), ClusterError>;
 
+    /// Keeps the cluster from moving an Application by itself, until [`Cluster::automate`]: automated sync of one that
+    /// follows a branch, where that is configured. Does nothing where there is none. Idempotent.
+    async fn take_over(&self, name: &AppName) -> Result<(), ClusterError> {
+        // What is pinned moves nowhere.
+        let _pinned = name;
+        Ok(())
+    }
+
     /// Lets the cluster keep an Application at the commit that it is pinned to, from now on: automated sync, where
     /// that is configured. Idempotent.
     async fn automate(&self, name: &AppName) -> Result<(), ClusterError>;

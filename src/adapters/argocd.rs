@@ -17,6 +17,7 @@ mod provision;
 mod resource;
 mod rollouts;
 mod services;
+mod sets;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -47,7 +48,7 @@ pub use self::write::Hold;
 use self::write::{MANAGER, Manner, Write};
 use crate::domain::application::{self, ApplicationSpec};
 use crate::domain::manifest::bundle::Maker;
-use crate::domain::manifest::{self, Rules, Tenant, set};
+use crate::domain::manifest::{self, Rules, Tenant};
 use crate::domain::names::{AppName, CustomerId, RequestId, Revision, SourceName};
 use crate::domain::removal::Removal;
 use crate::ports::{Cluster, ClusterError, SyncRequest};
@@ -96,8 +97,8 @@ pub struct ArgoCd {
     applications: Api<Application>,
     seen: Arc<Seen>,
     sets: Api<DynamicObject>,
-    /// ApplicationSets that were found to let us drive, and when.
-    checked: Mutex<HashMap<String, Instant>>,
+    /// ApplicationSets that were found to let us drive, by what we write, and when.
+    checked: Mutex<HashMap<(String, Option<&'static str>), Instant>>,
     /// What was asked for where nothing is written: somebody else's sync to the commit counts as ours.
     expected: Mutex<HashMap<AppName, (RequestId, Revision)>>,
     provision: Option<Provision>,
@@ -106,8 +107,9 @@ pub struct ArgoCd {
     /// Where the API server is.
     server: Vec<IpAddr>,
     known_services: services::Known,
-    /// All Applications of the customers that are deployed, for their ApplicationSets.
+    /// All Applications of the customers that are deployed.
     parts: Mutex<HashMap<CustomerId, Vec<ApplicationSpec>>>,
+    customer_sets: sets::Sets,
 }
 
 impl std::fmt::Debug for ArgoCd {
@@ -147,6 +149,7 @@ impl ArgoCd {
             server,
             known_services: services::Known::default(),
             parts: Mutex::default(),
+            customer_sets: sets::Sets::default(),
         })
     }
 
@@ -227,16 +230,22 @@ impl ArgoCd {
     }
 
     /// Whether the ApplicationSet that generates an Application lets us drive it. Asked once a minute at most.
-    async fn check_set(&self, set: &str, app: &AppName) -> Result<(), ClusterError> {
+    async fn check_set(
+        &self,
+        set: &str,
+        app: &AppName,
+        written: Option<&'static str>,
+    ) -> Result<(), ClusterError> {
         let mut checked = self.checked.lock().await;
-        if checked.get(set).is_some_and(|at| at.elapsed() < CHECKED_FOR) {
+        let key = (set.to_owned(), written);
+        if checked.get(&key).is_some_and(|at| at.elapsed() < CHECKED_FOR) {
             return Ok(());
         }
         let Some(found) = self.sets.get_opt(set).await.map_err(|error| failure(app, error))? else {
             return Ok(());
         };
-        write::check_set(&found.data, set, app.as_str()).map_err(ClusterError::Refused)?;
-        checked.insert(set.to_owned(), Instant::now());
+        write::check_set(&found.data, set, app.as_str(), written).map_err(ClusterError::Refused)?;
+        checked.insert(key, Instant::now());
         Ok(())
     }
 
@@ -244,8 +253,10 @@ impl ArgoCd {
     async fn read_to_write(&self, name: &AppName) -> Result<Option<Arc<Application>>, ClusterError> {
         // That there is none may be believed of the watch here: making one that exists is refused, and then it is read.
         let live = if self.seen.is_complete() { self.seen.get(name) } else { self.ask(name).await? };
-        if let Some(set) = live.as_deref().and_then(write::owner_set) {
-            self.check_set(set, name).await?;
+        if let Some(live) = live.as_deref()
+            && let Some(set) = write::owner_set(live)
+        {
+            self.check_set(set, name, write::written(live, self.settings.hold)).await?;
         }
         Ok(live)
     }
@@ -254,38 +265,20 @@ impl ArgoCd {
     async fn ready(&self, application: &ApplicationSpec) -> Result<&str, ClusterError> {
         let repository = self.repository(&application.source)?;
         if let Some(provision) = &self.provision {
-            let tenant = Tenant {
-                customer: application.customer.clone(),
-                environment: application.environment.clone(),
-                namespace: application.namespace.clone(),
-                repository: repository.to_owned(),
-            };
-            provision.ensure(&tenant).await?;
-            if self.settings.makes == Maker::ApplicationSets {
-                self.ensure_set(provision, &tenant, application).await?;
-            }
+            provision.ensure(&tenant(application, repository)).await?;
         }
         Ok(repository)
     }
 
-    /// Applies the ApplicationSet that makes a customer's Applications, where it is not as it should be.
-    async fn ensure_set(
-        &self,
-        provision: &Provision,
-        tenant: &Tenant,
-        application: &ApplicationSpec,
-    ) -> Result<(), ClusterError> {
-        if application.values.is_some() {
-            let reason = "its values stand in its Applications (Config as Code): an ApplicationSet would change them all \
-                          before their turn; set cluster.argo-cd.provision.applications to directly";
-            return Err(ClusterError::Refused(format!("{}: {reason}", tenant.customer)));
+    /// None of a customer's Applications may move by itself. All are looked at before anything is made or written.
+    async fn check_automated(&self, customer: &CustomerId) -> Result<(), ClusterError> {
+        let parts = self.parts.lock().await.get(customer).cloned().unwrap_or_default();
+        for part in parts {
+            if let Some(live) = self.read(&part.name).await? {
+                write::check_automated(&part.name, &live)?;
+            }
         }
-        let parts = self.parts.lock().await;
-        let Some(parts) = parts.get(&tenant.customer) else { return Ok(()) };
-        let rules = &self.settings.rules;
-        provision
-            .ensure_set(&tenant.customer, set::of_applications(tenant, &application.path, parts, rules))
-            .await
+        Ok(())
     }
 
     /// The one Application of the other layout would fight over the same objects.
@@ -299,6 +292,11 @@ impl ArgoCd {
              cluster.argo-cd.layout to application-per-customer, or delete it without its objects first (`argocd app \
              delete {whole} --cascade=false`)"
         )))
+    }
+
+    fn manner(&self) -> Manner {
+        let Settings { hold, prune, makes, .. } = &self.settings;
+        Manner { hold: *hold, prune: *prune, makes: *makes }
     }
 
     fn repository(&self, source: &SourceName) -> Result<&str, ClusterError> {
@@ -328,9 +326,7 @@ impl Cluster for ArgoCd {
 
     async fn prepare(&self, parts: Vec<ApplicationSpec>) {
         let Some(first) = parts.first() else { return };
-        if self.settings.makes == Maker::ApplicationSets {
-            self.parts.lock().await.insert(first.customer.clone(), parts);
-        }
+        self.parts.lock().await.insert(first.customer.clone(), parts);
     }
 
     async fn sync(&self, application: &ApplicationSpec, request: &SyncRequest) -> Result<(), ClusterError> {
@@ -339,13 +335,22 @@ impl Cluster for ArgoCd {
                 .lock()
                 .await
                 .insert(request.app.clone(), (request.request.clone(), request.revision.clone()));
+            // It may be there already, and then nothing changes any more.
+            self.seen.tell(request.app.clone());
             return Ok(());
+        }
+        if self.settings.hold == Hold::Refuse {
+            self.check_automated(&application.customer).await?;
         }
         let repository = self.ready(application).await?;
         self.check_layout(&application.customer)?;
         let manifest = manifest::application(application, repository, None, &self.settings.rules);
-        let manner = Manner { hold: self.settings.hold, prune: self.settings.prune };
+        let manner = self.manner();
         let live = self.read_to_write(&request.app).await?;
+        if let (Maker::ApplicationSets, Some(provision)) = (self.settings.makes, &self.provision) {
+            self.ensure_set(provision, &tenant(application, repository), application, live.as_deref())
+                .await?;
+        }
         self.write(&request.app, live, |live| match live {
             Some(live) => write::sync(live, &manifest, request, manner),
             // The controller of ApplicationSets makes it in a moment.
@@ -373,6 +378,14 @@ impl Cluster for ArgoCd {
         self.write(name, self.read(name).await?, |live| match live {
             Some(live) => Ok(write::terminate(live, request)),
             None => Err(ClusterError::Missing(name.clone())),
+        })
+        .await
+    }
+
+    async fn take_over(&self, name: &AppName) -> Result<(), ClusterError> {
+        let live = self.read_to_write(name).await?;
+        self.write(name, live, |live| {
+            Ok(live.map_or(Write::Nothing, |live| write::take_over(live, self.settings.hold)))
         })
         .await
     }
@@ -416,6 +429,15 @@ pub fn understand(json: &Value) -> Option<application::Application> {
     let app: Application = serde_json::from_value(json.clone()).ok()?;
     let name = facts::name(&app)?;
     Some(facts::facts(&name, &app))
+}
+
+fn tenant(application: &ApplicationSpec, repository: &str) -> Tenant {
+    Tenant {
+        customer: application.customer.clone(),
+        environment: application.environment.clone(),
+        namespace: application.namespace.clone(),
+        repository: repository.to_owned(),
+    }
 }
 
 fn refused(error: impl std::fmt::Display) -> ClusterError {

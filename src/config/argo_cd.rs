@@ -66,8 +66,8 @@ pub enum AutoSync {
     /// Applications point at an exact commit that is moved here alone. Automated sync may stay on.
     #[default]
     Pin,
-    /// Applications follow their branch. Automated sync is off while a deployment drives them, and on again after a
-    /// healthy verdict; after a rollback it stays off.
+    /// Applications follow their branch. Automated sync of all that a deployment touches is off from its start, and on
+    /// again after a service's healthy verdict; after a rollback it stays off.
     Disable,
     /// An Application that follows a branch with automated sync on is refused.
     Refuse,
@@ -140,8 +140,9 @@ impl ArgoCd {
     pub fn upkeep(&self) -> Upkeep {
         match self.auto_sync {
             AutoSync::Pin if self.automated.enabled => Upkeep::Always,
-            AutoSync::Disable if self.automated.enabled => Upkeep::Forward,
-            AutoSync::Pin | AutoSync::Disable | AutoSync::Refuse | AutoSync::Observe => Upkeep::Never,
+            // Also where it is not switched on again: it is to be off from the start of a deployment.
+            AutoSync::Disable => Upkeep::Forward,
+            AutoSync::Pin | AutoSync::Refuse | AutoSync::Observe => Upkeep::Never,
         }
     }
 

@@ -303,6 +303,11 @@ impl Deployment {
             // Stopping what was given up stays right, and so does remembering.
             Effect::Promote { change, .. } => self.is_suspended(*change),
             Effect::Remove { removal, .. } => self.wants_removal(*removal),
+            // The request for its sync does the same, and once it has its verdict it is the cluster's again.
+            Effect::TakeOver { change, .. } => {
+                let service = self.progress.services.get(*change as usize);
+                !self.progress.state.is_finished() && matches!(service, Some(ServiceState::Waiting { .. }))
+            }
             Effect::Terminate { .. }
             | Effect::AbortRollout { .. }
             | Effect::Automate { .. }

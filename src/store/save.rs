@@ -88,6 +88,7 @@ impl Step {
                 | Effect::Terminate { .. }
                 | Effect::Promote { .. }
                 | Effect::AbortRollout { .. }
+                | Effect::TakeOver { .. }
                 | Effect::Automate { .. }
                 | Effect::Remove { .. } => {
                     let id = outbox::id(progress.version, outward.len());

@@ -120,6 +120,7 @@ impl Effects {
                         | Effect::Terminate { .. }
                         | Effect::Promote { .. }
                         | Effect::AbortRollout { .. }
+                        | Effect::TakeOver { .. }
                         | Effect::Automate { .. }
                         | Effect::Remember { .. }
                         | Effect::Quarantine { .. }
@@ -178,6 +179,7 @@ async fn perform(
             Some(application) => cluster.abort_rollout(&application).await,
             None => Err(ClusterError::Missing(app.clone())),
         },
+        Effect::TakeOver { app, .. } => cluster.take_over(app).await,
         Effect::Automate { app, .. } => cluster.automate(app).await,
         Effect::Remove { removal, app } => match brief.plan.removals.get(*removal as usize) {
             Some(removal) => cluster.delete(removal).await,
@@ -217,6 +219,7 @@ fn app_of(effect: &Effect) -> Option<&AppName> {
         | Effect::Terminate { app, .. }
         | Effect::Promote { app, .. }
         | Effect::AbortRollout { app, .. }
+        | Effect::TakeOver { app, .. }
         | Effect::Automate { app, .. }
         | Effect::Remove { app, .. } => Some(app),
         Effect::Remember { .. } | Effect::Quarantine { .. } | Effect::Forget { .. } => None,

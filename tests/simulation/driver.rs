@@ -542,6 +542,7 @@ impl<'a> Driver<'a> {
             Effect::Terminate { app, request, .. } => self.model.terminate(app, request, self.now),
             Effect::Promote { .. }
             | Effect::AbortRollout { .. }
+            | Effect::TakeOver { .. }
             | Effect::Automate { .. }
             | Effect::Remember { .. }
             | Effect::Quarantine { .. }
@@ -699,6 +700,7 @@ fn app_of(effect: &Effect) -> Option<usize> {
         }
         Effect::Promote { .. }
         | Effect::AbortRollout { .. }
+        | Effect::TakeOver { .. }
         | Effect::Automate { .. }
         | Effect::Remember { .. }
         | Effect::Quarantine { .. }
@@ -714,6 +716,7 @@ fn line(effect: &Effect) -> String {
         Effect::Terminate { request, .. } => format!("terminate {request}"),
         Effect::Promote { app, .. } => format!("promote {app}"),
         Effect::AbortRollout { app, .. } => format!("abort the Rollout of {app}"),
+        Effect::TakeOver { app, .. } => format!("take over {app}"),
         Effect::Automate { app, .. } => format!("automate {app}"),
         Effect::Remember { service, .. } => format!("remember {service}"),
         Effect::Quarantine { service, .. } => format!("quarantine {service}"),

@@ -193,8 +193,9 @@ mod tests {
     use super::*;
     use crate::adapters::argocd::Hold;
     use crate::domain::manifest::MANAGED_BY;
+    use crate::domain::manifest::bundle::Maker;
 
-    const MANNER: Manner = Manner { hold: Hold::Pin, prune: true };
+    const MANNER: Manner = Manner { hold: Hold::Pin, prune: true, makes: Maker::Directly };
 
     fn commit(letter: char) -> String {
         letter.to_string().repeat(40)

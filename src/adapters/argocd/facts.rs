@@ -82,9 +82,11 @@ pub(super) fn adopt(shown: &mut Application, request: &RequestId, revision: &Rev
             finished_at: Some(finished),
             revision: Some(revision.clone()),
         });
-    } else if shown.requested.is_none() {
-        shown.requested =
-            Some(Requested { request: Some(request.clone()), revision: Some(revision.clone()) });
+    } else {
+        // What is asked for may be this very commit: then it is the one that is waited for.
+        let wanted = Requested { request: Some(request.clone()), revision: Some(revision.clone()) };
+        let other = shown.requested.take().filter(|requested| requested.revision != wanted.revision);
+        shown.requested = other.or(Some(wanted));
     }
 }
 
@@ -207,6 +209,21 @@ mod tests {
         assert_eq!(judged("b", "Synced", "b"), done);
         // Nothing of it changed, so Argo CD has nothing to sync.
         assert_eq!(judged("b", "Synced", "a"), done);
+        // Argo CD has asked for it itself, and says nothing of the commit that is synced as yet.
+        let asked = |digit: &str| {
+            let mut app: resource::Application = serde_json::from_value(json!({
+                "operation": { "sync": { "revision": digit.repeat(40) } },
+                "status": { "operationState": { "phase": "Running" } },
+            }))
+            .unwrap();
+            app.metadata.name = Some("c-web".into());
+            let (request, revision) = ("d.web.1".parse().unwrap(), "b".repeat(40).parse().unwrap());
+            let mut shown = facts(&"c-web".parse().unwrap(), &app);
+            adopt(&mut shown, &request, &revision);
+            gate::progress(&shown, &request, &revision, true)
+        };
+        assert_eq!(asked("b"), Progress::Open(SyncSeen::Pending));
+        assert_eq!(asked("a"), Progress::Lost);
         let waits = Progress::Open(SyncSeen::Pending);
         assert_eq!(judged("b", "OutOfSync", "a"), waits);
         assert_eq!(judged("a", "Synced", "a"), waits);

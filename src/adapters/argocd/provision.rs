@@ -20,13 +20,11 @@ pub(super) struct Provision {
     rules: Rules,
     /// What was applied since the start, so that it is applied once and again where it is to be different.
     applied: Mutex<HashMap<CustomerId, Tenant>>,
-    /// ApplicationSets, likewise.
-    sets: Mutex<HashMap<CustomerId, Value>>,
 }
 
 impl Provision {
     pub(super) fn new(client: Client, rules: Rules) -> Self {
-        Self { client, rules, applied: Mutex::default(), sets: Mutex::default() }
+        Self { client, rules, applied: Mutex::default() }
     }
 
     /// Makes sure that the customer has its place.
@@ -44,17 +42,8 @@ impl Provision {
         Ok(())
     }
 
-    /// Makes sure that the customer's ApplicationSet is as given.
-    pub(super) async fn ensure_set(&self, customer: &CustomerId, set: Value) -> Result<(), ClusterError> {
-        let mut sets = self.sets.lock().await;
-        if sets.get(customer) != Some(&set) {
-            self.apply(&set).await?;
-            sets.insert(customer.clone(), set);
-        }
-        Ok(())
-    }
-
-    async fn apply(&self, object: &Value) -> Result<(), ClusterError> {
+    /// Applies one object.
+    pub(super) async fn apply(&self, object: &Value) -> Result<(), ClusterError> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
         let (name, namespace) = (text(&object["metadata"]["name"]), text(&object["metadata"]["namespace"]));

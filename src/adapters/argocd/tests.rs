@@ -7,14 +7,17 @@ use super::resource::{Application, Automated};
 use super::services;
 use super::write::{self, Hold, Manner, Write};
 use crate::domain::application::{ApplicationSpec, HealthStatus, Phase, SyncStatus};
+use crate::domain::manifest::bundle::Maker;
 use crate::domain::manifest::{self, Rules, Tenant};
 use crate::domain::names::{AppName, Revision};
 use crate::ports::{ClusterError, SyncRequest};
 
+mod others;
+
 /// What it is about, a change of the live Application, and what follows.
 type Case<T> = (&'static str, fn(&mut Value), T);
 
-const PIN: Manner = Manner { hold: Hold::Pin, prune: true };
+const PIN: Manner = Manner { hold: Hold::Pin, prune: true, makes: Maker::Directly };
 
 fn revision(digit: char) -> Revision {
     digit.to_string().repeat(40).parse().unwrap()
@@ -235,19 +238,6 @@ fn a_request_that_is_there_already_is_not_made_again() {
 }
 
 #[test]
-fn what_somebody_else_made_is_pinned_and_otherwise_left_alone() {
-    let theirs = changed(|live| {
-        live["metadata"]["labels"] = json!({});
-        live["spec"]["syncPolicy"] = json!({ "syncOptions": ["Replace=true"], "retry": { "limit": 2 } });
-    });
-    let patch = patch(&theirs, &request("d-2.web.1", 4));
-    assert_eq!(patch["spec"], json!({ "source": { "targetRevision": revision('b') } }));
-    assert_eq!(patch["operation"]["sync"]["syncOptions"], json!(["Replace=true"]));
-    assert_eq!(patch["operation"]["retry"], json!({ "limit": 2 }));
-    assert_eq!(write::automate(&theirs, Automated::default(), Hold::Pin), Write::Nothing);
-}
-
-#[test]
 fn only_the_operation_with_our_id_is_stopped_and_only_while_it_runs() {
     let running = |live: &mut Value| {
         live["operation"] = live["status"]["operationState"]["operation"].clone();
@@ -317,50 +307,6 @@ fn an_error_of_a_write_that_can_never_succeed_is_told_from_one_that_may() {
 }
 
 #[test]
-fn what_is_done_about_automated_sync_is_as_configured() {
-    // On its branch with automated sync on, as somebody else made it.
-    let theirs = changed(|live| {
-        live["metadata"]["labels"] = json!({});
-        live["spec"]["source"]["targetRevision"] = json!("main");
-        live["spec"]["syncPolicy"] = json!({ "automated": { "selfHeal": true } });
-    });
-    let written =
-        |hold| write::sync(&theirs, &desired(), &request("d-2.web.1", 4), Manner { hold, prune: true });
-    let spec = |hold| match written(hold) {
-        Ok(Write::Patch(patch)) => patch["spec"].clone(),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(spec(Hold::Pin), json!({ "source": { "targetRevision": revision('b') } }));
-    assert_eq!(spec(Hold::Disable), json!({ "syncPolicy": { "automated": { "enabled": false } } }));
-    assert_eq!(written(Hold::Observe), Ok(Write::Nothing));
-    let refused = written(Hold::Refuse).unwrap_err().to_string();
-    assert!(refused.contains("automated sync on, which would race"), "{refused}");
-}
-
-#[test]
-fn an_application_set_that_would_undo_a_pin_or_sync_itself_is_refused() {
-    let with = |ignored: Value| json!({ "spec": { "ignoreApplicationDifferences": ignored } });
-    let pointer = "/spec/source/targetRevision";
-    let rolling = json!({ "spec": { "strategy": { "type": "RollingSync" } } });
-    let cases = [
-        (rolling, Some("RollingSync")),
-        (json!({ "spec": {} }), Some("would undo the pin")),
-        (with(json!([{ "jsonPointers": ["/spec/destination"] }])), Some("would undo the pin")),
-        (with(json!([{ "name": "c-db", "jsonPointers": [pointer] }])), Some("would undo the pin")),
-        (with(json!([{ "jsonPointers": ["/spec/syncPolicy", pointer] }])), None),
-        (with(json!([{ "name": "c-web", "jsonPointers": [pointer] }])), None),
-    ];
-    for (set, told) in cases {
-        let found = write::check_set(&set, "customers", "c-web").err();
-        let fits = match (&found, told) {
-            (Some(found), Some(told)) => found.contains(told),
-            (found, told) => found.is_none() && told.is_none(),
-        };
-        assert!(fits, "{set}: {found:?}");
-    }
-}
-
-#[test]
 fn values_that_stand_in_an_application_are_replaced_and_not_mixed() {
     let with = |values: Value| {
         let spec = ApplicationSpec { values: Some(values), ..spec() };
@@ -400,23 +346,4 @@ fn a_service_says_where_it_leads() {
     );
     check(json!({ "clusterIP": "None", "selector": {} }), "ClusterIP None false []");
     check(json!({ "type": "ExternalName", "externalName": "evil.example" }), "ExternalName - false []");
-}
-
-#[test]
-fn only_a_set_that_lists_its_applications_is_known_not_to_make_one_again() {
-    let of = |generators: Value| json!({ "spec": { "generators": generators } });
-    let list = |names: &[&str]| {
-        let elements: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
-        json!({ "list": { "elements": elements } })
-    };
-    let cases = [
-        (of(json!([list(&["c-db", "c-api"])])), false),
-        (of(json!([list(&["c-db"]), list(&["c-web"])])), true),
-        (of(json!([{ "list": { "elements": [{ "service": "web" }] } }])), true),
-        (of(json!([list(&["c-db"]), { "git": {} }])), true),
-        (of(json!([])), false),
-    ];
-    for (set, may) in cases {
-        assert_eq!(write::may_make(&set, "c-web"), may, "{set}");
-    }
 }

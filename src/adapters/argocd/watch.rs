@@ -119,7 +119,8 @@ impl Seen {
         }
     }
 
-    fn tell(&self, name: AppName) {
+    /// Lets whoever follows an Application look at it.
+    pub(super) fn tell(&self, name: AppName) {
         // Nobody listening is fine.
         let _receivers = self.changes.send(name);
     }

@@ -17,7 +17,7 @@ use super::batch::{self, Answer, Decision, Member};
 use super::parts::{self, Division, Ended};
 use super::resource::{self, Automated};
 use super::workloads::{Moment, Workloads};
-use super::write::{self, Manner, Write};
+use super::write::{self, Write};
 use super::{ArgoCd, Hold, facts};
 use crate::domain::application::{Application, ApplicationSpec, SyncStatus};
 use crate::domain::manifest::{self, CUSTOMER, SERVICE};
@@ -117,7 +117,7 @@ impl PerCustomer {
         self.check_layout(&group.customer)?;
         let spec = ApplicationSpec { name: group.whole.clone(), service: None, ..spec.clone() };
         let manifest = manifest::whole(&spec, repository, None, &argo_cd.settings.rules);
-        let manner = Manner { hold: argo_cd.settings.hold, prune: argo_cd.settings.prune };
+        let manner = argo_cd.manner();
         let live = argo_cd.read_to_write(&group.whole).await?;
         let answers = Mutex::new(Vec::new());
         let decide = |live: Option<&resource::Application>| {
@@ -318,7 +318,7 @@ impl ArgoCd {
         let repository = self.ready(spec).await?;
         let spec = ApplicationSpec { service: None, ..spec.clone() };
         let manifest = manifest::whole(&spec, repository, None, &self.settings.rules);
-        let manner = Manner { hold: self.settings.hold, prune: self.settings.prune };
+        let manner = self.manner();
         let live = self.read_to_write(&request.app).await?;
         self.write(&request.app, live, |live| {
             let live = live.ok_or_else(|| ClusterError::Missing(request.app.clone()))?;

@@ -6,14 +6,20 @@
 
 use serde_json::{Value, json};
 
-use super::facts::{EPOCH, REFRESH, REQUEST_ID, facts, same};
+use super::facts::{EPOCH, REFRESH, REQUEST_ID, facts, pin, same};
 use super::resource::{Application, Automated};
-use crate::domain::manifest::{ENVIRONMENT, MANAGED_BY};
-use crate::domain::names::RequestId;
+use crate::domain::manifest::bundle::Maker;
+use crate::domain::manifest::{CUSTOMER, ENVIRONMENT, MANAGED_BY, set};
+use crate::domain::names::{AppName, RequestId};
 use crate::ports::{ClusterError, SyncRequest};
 
 /// Who asks, as the operation and Kubernetes record it.
 pub(super) const MANAGER: &str = "argocd-orchestrator";
+
+/// Where an Application says which commit it is pinned to.
+const PIN: &str = "/spec/source/targetRevision";
+/// Where it says whether Argo CD syncs it by itself.
+const ENABLED: &str = "/spec/syncPolicy/automated/enabled";
 
 /// How Applications are held to a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +41,33 @@ pub(super) struct Manner {
     pub(super) hold: Hold,
     /// Whether a sync removes what is not in the commit any more.
     pub(super) prune: bool,
+    /// Who makes Applications.
+    pub(super) makes: Maker,
+}
+
+/// Whose word the spec of an Application is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Author {
+    /// Ours.
+    We,
+    /// The ApplicationSet's that we apply, but for what it leaves to us: the source and the sync policy.
+    OurSet,
+    /// A person's, or another ApplicationSet's: it is only pinned.
+    Others,
+}
+
+fn author(live: &Application, makes: Maker) -> Author {
+    let labels = live.metadata.labels.as_ref();
+    let of_customer = |set: &str| {
+        let customer = labels.and_then(|labels| labels.get(CUSTOMER)?.parse().ok());
+        customer.is_some_and(|customer| set == set::name_of_services(&customer))
+    };
+    match owner_set(live) {
+        _ if !is_from_our_manifests(live) => Author::Others,
+        None => Author::We,
+        Some(set) if makes == Maker::ApplicationSets && of_customer(set) => Author::OurSet,
+        Some(_) => Author::Others,
+    }
 }
 
 /// What is to be written.
@@ -104,14 +137,15 @@ pub(super) fn sync(
         let reason = format!("{} has several sources: only one can be pinned to the commit", request.app);
         return Err(ClusterError::Refused(reason));
     }
-    let ours = is_ours(live);
+    let author = author(live, manner.makes);
+    let ours = author != Author::Others;
     let theirs = live.metadata.labels.as_ref().and_then(|labels| labels.get(ENVIRONMENT));
     let wanted = manifest["metadata"]["labels"][ENVIRONMENT].as_str();
     if ours && theirs.map(String::as_str) != wanted {
-        return Err(ClusterError::Refused(format!(
-            "{} is that of environment {}, not {}: one Argo CD namespace has room for one environment of a customer",
-            request.app,
-            theirs.map_or("none", String::as_str),
+        let theirs = theirs.map(String::as_str);
+        return Err(ClusterError::Refused(other_environment(
+            request.app.as_str(),
+            theirs,
             wanted.unwrap_or("none"),
         )));
     }
@@ -122,6 +156,11 @@ pub(super) fn sync(
         let mut source = turning(live.spec.source.as_ref().unwrap_or(&Value::Null), &spec["source"]);
         source.as_object_mut().map(|source| source.remove("targetRevision"));
         spec["source"] = source;
+        if author == Author::OurSet
+            && let Some(spec) = spec.as_object_mut()
+        {
+            spec.retain(|key, _| matches!(key.as_str(), "source" | "syncPolicy"));
+        }
         spec
     } else {
         adopt(live, manifest, request)?;
@@ -135,18 +174,11 @@ pub(super) fn sync(
             spec["source"]["targetRevision"] = json!(request.revision);
         }
         Hold::Disable => {
-            if policy.is_some_and(|policy| policy.automated.is_some_and(is_on)) {
+            if moves_by_itself(live) {
                 spec["syncPolicy"]["automated"] = json!({ "enabled": false });
             }
         }
-        Hold::Refuse if policy.is_some_and(|policy| policy.automated.is_some_and(is_on)) => {
-            return Err(ClusterError::Refused(format!(
-                "{} follows a branch with automated sync on, which would race with any order: switch that off, or \
-                 set cluster.argo-cd.auto-sync to pin or disable",
-                request.app
-            )));
-        }
-        Hold::Refuse => {}
+        Hold::Refuse => check_automated(&request.app, live)?,
         Hold::Observe => return Ok(Write::Nothing),
     }
     let options = if ours {
@@ -167,6 +199,15 @@ pub(super) fn sync(
     Ok(Write::Patch(patch))
 }
 
+/// That something is in use for another environment.
+pub(super) fn other_environment(what: &str, theirs: Option<&str>, wanted: &str) -> String {
+    format!(
+        "{what} is that of environment {}, not {wanted}: one Argo CD namespace has room for one environment of a \
+         customer",
+        theirs.unwrap_or("none"),
+    )
+}
+
 /// The merge patch that turns one value into another: keys that are gone are null in it.
 fn turning(from: &Value, to: &Value) -> Value {
     let (Value::Object(from), Value::Object(to)) = (from, to) else { return to.clone() };
@@ -182,6 +223,45 @@ pub(super) fn is_on(automated: Automated) -> bool {
     automated.enabled != Some(false)
 }
 
+/// Whether it follows a branch, and Argo CD syncs it as soon as that moves.
+fn moves_by_itself(live: &Application) -> bool {
+    let policy = live.spec.sync_policy.as_ref();
+    pin(&live.spec).is_none() && policy.is_some_and(|policy| policy.automated.is_some_and(is_on))
+}
+
+/// Refuses one that moves by itself.
+pub(super) fn check_automated(app: &AppName, live: &Application) -> Result<(), ClusterError> {
+    if !moves_by_itself(live) {
+        return Ok(());
+    }
+    Err(ClusterError::Refused(format!(
+        "{app} follows a branch with automated sync on, which would race with any order: switch that off, or set \
+         cluster.argo-cd.auto-sync to pin or disable"
+    )))
+}
+
+/// Keeps one that waits for its turn from moving by itself; nothing where it does not, or where that is not for us to
+/// say.
+pub(super) fn take_over(live: &Application, hold: Hold) -> Write {
+    match hold {
+        Hold::Disable if moves_by_itself(live) => Write::Patch(json!({
+            "metadata": { "resourceVersion": live.metadata.resource_version },
+            "spec": { "syncPolicy": { "automated": { "enabled": false } } },
+        })),
+        Hold::Pin | Hold::Disable | Hold::Refuse | Hold::Observe => Write::Nothing,
+    }
+}
+
+/// What of the spec is written to where somebody else made the Application: a pointer into it; none where nothing is.
+pub(super) fn written(live: &Application, hold: Hold) -> Option<&'static str> {
+    match hold {
+        Hold::Pin => Some(PIN),
+        Hold::Disable | Hold::Refuse if pin(&live.spec).is_some() => Some(PIN),
+        Hold::Disable => Some(ENABLED),
+        Hold::Refuse | Hold::Observe => None,
+    }
+}
+
 /// Whether an ApplicationSet may make an Application of this name: only of one that lists its Applications by name, and
 /// not this one, it is known that it does not.
 pub(super) fn may_make(set: &Value, app: &str) -> bool {
@@ -194,32 +274,36 @@ pub(super) fn may_make(set: &Value, app: &str) -> bool {
     })
 }
 
-/// Whether an ApplicationSet lets the Applications it generates be driven by somebody else.
+/// Whether an ApplicationSet lets an Application that it generates be driven by somebody else, who writes to this part
+/// of it, if to any.
 ///
 /// # Errors
 /// What about it does not, and the remedy.
-pub(super) fn check_set(set: &Value, name: &str, app: &str) -> Result<(), String> {
+pub(super) fn check_set(set: &Value, name: &str, app: &str, written: Option<&str>) -> Result<(), String> {
     if set.pointer("/spec/strategy/type").and_then(Value::as_str) == Some("RollingSync") {
         return Err(format!(
             "the ApplicationSet {name} syncs {app} itself, step by step (strategy RollingSync): use either that or this \
              orchestrator"
         ));
     }
+    let Some(written) = written else { return Ok(()) };
     let ignored = set.pointer("/spec/ignoreApplicationDifferences").and_then(Value::as_array);
     let covers = |entry: &Value| {
         let of_it =
             entry.get("name").and_then(Value::as_str).is_none_or(|name| name.is_empty() || name == app);
         let pointers = entry.get("jsonPointers").and_then(Value::as_array);
         let mut pointers = pointers.into_iter().flatten().filter_map(Value::as_str);
-        of_it
-            && pointers
-                .any(|pointer| ["/spec/source/targetRevision", "/spec/source", "/spec"].contains(&pointer))
+        let around = |pointer: &str| {
+            written.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        of_it && pointers.any(around)
     };
     if ignored.into_iter().flatten().any(covers) {
         return Ok(());
     }
+    let undone = if written == PIN { "undo the pin of" } else { "switch on automated sync of" };
     Err(format!(
-        "the ApplicationSet {name} would undo the pin of {app} at once: add `ignoreApplicationDifferences: \
+        "the ApplicationSet {name} would {undone} {app} at once: add `ignoreApplicationDifferences: \
          [{{jsonPointers: [/spec/source/targetRevision, /spec/syncPolicy]}}]` to its spec"
     ))
 }
@@ -307,17 +391,20 @@ pub(super) fn terminate(live: &Application, request: &RequestId) -> Write {
 
 /// Switches automated sync on, as given; nothing where it is so already, or where it is not for us to say.
 pub(super) fn automate(live: &Application, automated: Automated, hold: Hold) -> Write {
-    let policy = live.spec.sync_policy.as_ref();
-    let may = match hold {
-        Hold::Pin => is_from_our_manifests(live),
-        // What was switched off is switched on again, whoever made it.
-        Hold::Disable => is_ours(live) || policy.is_some_and(|policy| policy.automated.is_some()),
-        Hold::Refuse | Hold::Observe => false,
+    let before = live.spec.sync_policy.as_ref().and_then(|policy| policy.automated);
+    let wanted = match hold {
+        Hold::Pin => is_from_our_manifests(live).then_some(automated),
+        Hold::Disable if is_ours(live) => Some(automated),
+        // What was switched off is switched on again, and as whoever made it wants it.
+        Hold::Disable => before.map(|before| Automated { enabled: Some(true), ..before }),
+        Hold::Refuse | Hold::Observe => None,
     };
-    if !may || policy.and_then(|policy| policy.automated) == Some(automated) {
-        return Write::Nothing;
+    match wanted {
+        Some(wanted) if before != Some(wanted) => {
+            Write::Patch(json!({ "spec": { "syncPolicy": { "automated": {
+            "enabled": wanted.enabled, "prune": wanted.prune, "selfHeal": wanted.self_heal,
+        } } } }))
+        }
+        Some(_) | None => Write::Nothing,
     }
-    Write::Patch(json!({ "spec": { "syncPolicy": { "automated": {
-        "enabled": automated.enabled, "prune": automated.prune, "selfHeal": automated.self_heal,
-    } } } }))
 }

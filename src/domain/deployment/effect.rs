@@ -53,6 +53,13 @@ pub enum Effect {
         /// Its Application.
         app: AppName,
     },
+    /// Keep the cluster from moving it by itself until then: it waits for its turn.
+    TakeOver {
+        /// Which change of the plan.
+        change: u32,
+        /// Its Application.
+        app: AppName,
+    },
     /// Let the cluster keep it at its commit, now that it has its verdict.
     Automate {
         /// Which change of the plan.
@@ -101,6 +108,7 @@ impl Effect {
             | Self::Terminate { .. }
             | Self::Promote { .. }
             | Self::AbortRollout { .. }
+            | Self::TakeOver { .. }
             | Self::Automate { .. }
             | Self::Remove { .. } => true,
             Self::Remember { .. } | Self::Quarantine { .. } | Self::Forget { .. } => false,

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::service::later;
 use super::{
     Brief, Checking, Command, Effect, Ending, Input, Keep, Outage, Progress, Refresh, Retreat, Run,
-    ServiceState, Skip, State, Step, Transition,
+    ServiceState, Skip, State, Step, Transition, Upkeep,
 };
 use crate::domain::gate::Doubt;
 use crate::domain::plan::{Action, Change, Purpose};
@@ -172,6 +172,19 @@ impl<'a> Stepper<'a> {
                 Action::Sync | Action::Gate | Action::Hold { .. } => {
                     self.set(change, ServiceState::Waiting { since: self.now }, "its turn has not come");
                 }
+            }
+        }
+        self.take_over();
+    }
+
+    /// What follows a branch has seen the commit that is deployed, or will while it waits for its turn.
+    fn take_over(&mut self) {
+        if self.brief.policy.upkeep != Upkeep::Forward {
+            return;
+        }
+        for (change, planned) in self.changes().iter().enumerate() {
+            if planned.action == Action::Sync {
+                self.emit(Effect::TakeOver { change: change as u32, app: planned.app.clone() });
             }
         }
     }

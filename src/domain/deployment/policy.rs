@@ -58,7 +58,8 @@ pub enum Upkeep {
     /// Never.
     #[default]
     Never,
-    /// After a verdict on the way forward. What went back would be taken forward again.
+    /// After a verdict on the way forward. What went back would be taken forward again. Until that verdict the cluster
+    /// is to leave it alone, from the start of the deployment on.
     Forward,
     /// After every verdict: it is pinned, so nothing moves it.
     Always,

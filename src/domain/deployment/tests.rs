@@ -173,6 +173,7 @@ impl Play {
                 Effect::Terminate { request, .. } => format!("terminate {request}"),
                 Effect::Promote { app, .. } => format!("promote {}", &app.as_str()[2..]),
                 Effect::AbortRollout { app, .. } => format!("abort {}", &app.as_str()[2..]),
+                Effect::TakeOver { app, .. } => format!("take over {}", &app.as_str()[2..]),
                 Effect::Automate { app, .. } => format!("automate {}", &app.as_str()[2..]),
                 Effect::Remember { service, baseline, .. } => {
                     format!("remember {service} at {}", &baseline.revision.short()[..1])

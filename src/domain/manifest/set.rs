@@ -1,7 +1,7 @@
 //! ApplicationSets that make the same Applications, for people who let Argo CD make them.
 //!
 //! An ApplicationSet writes its Applications again and again, so it must leave alone what the orchestrator moves:
-//! the pin and the sync policy. It never deletes one by itself, and has no RollingSync, which would request syncs of
+//! the pin and the sync policy; all of the source where the orchestrator applies the set itself. It never deletes one by itself, and has no RollingSync, which would request syncs of
 //! its own. Templates are Go's, where a key that is missing is an error: the older kind leaves it in the name.
 //!
 //! Sources: Argo CD's `ApplicationSet` type, its list and git generators, and `applicationset/utils`. Without
@@ -20,6 +20,11 @@ use crate::domain::names::{ALL, BASE, CustomerId, NameError, Revision};
 const FOLDER: &str = "{{ .path.basenameNormalized }}";
 /// What the annotation is called that a refresh of ours leaves, besides the one that Argo CD takes off itself.
 const REFRESHED: &str = "argocd.argoproj.io/refresh-timestamp";
+/// What the orchestrator moves in Applications that somebody else's set makes.
+const PIN: [&str; 2] = ["/spec/source/targetRevision", "/spec/syncPolicy"];
+/// What it moves in those of a set of its own. A set writes to all at once, so what services are made of must not come
+/// by it: each gets that with its pin, in its turn.
+const SOURCE: [&str; 2] = ["/spec/source", "/spec/syncPolicy"];
 /// Values of an element, put into its Application. They are data there: nothing in them is taken for a template,
 /// as it would be in `template`.
 const VALUES: &str = "spec:\n  source:\n    helm:\n      valuesObject: {{ toJson .values }}\n";
@@ -40,14 +45,23 @@ pub fn of_services(
     Ok(list.set(name, elements, Some("{{ .service }}"), revision, rules))
 }
 
-/// The same from the Applications themselves, where each is rendered from the chart in this folder.
+/// The set that the orchestrator applies: it only makes the Applications, from the chart in this folder. What it has
+/// made gets its source from us, values and all.
 pub fn of_applications(tenant: &Tenant, path: &str, specs: &[ApplicationSpec], rules: &Rules) -> Value {
-    let elements = specs.iter().map(of_service).collect();
+    // By name: that services change places is no change of the set.
+    let mut specs: Vec<&ApplicationSpec> = specs.iter().collect();
+    specs.sort_by(|one, other| one.name.cmp(&other.name));
+    let bare = |spec: &ApplicationSpec| of_service(&ApplicationSpec { values: None, ..spec.clone() });
+    let elements = specs.into_iter().map(bare).collect();
     let list = List { tenant, path, generated: false };
-    list.set(name_of_services(&tenant.customer), elements, Some("{{ .service }}"), None, rules)
+    let name = name_of_services(&tenant.customer);
+    let mut set = list.set(name, elements, Some("{{ .service }}"), None, rules);
+    set["spec"]["ignoreApplicationDifferences"] = json!([{ "jsonPointers": SOURCE }]);
+    set
 }
 
-fn name_of_services(customer: &CustomerId) -> String {
+/// What the set with an Application for each service of a customer is called.
+pub fn name_of_services(customer: &CustomerId) -> String {
     format!("{customer}-services")
 }
 
@@ -192,9 +206,7 @@ fn set(name: &str, labels: &Value, generators: &[Value], texts: &Texts<'_>, rule
             "goTemplateOptions": ["missingkey=error"],
             "generators": generators,
             "template": { "metadata": application["metadata"], "spec": application["spec"] },
-            "ignoreApplicationDifferences": [
-                { "jsonPointers": ["/spec/source/targetRevision", "/spec/syncPolicy"] },
-            ],
+            "ignoreApplicationDifferences": [{ "jsonPointers": PIN }],
             "preservedFields": { "annotations": [REFRESHED] },
             "syncPolicy": { "applicationsSync": "create-update", "preserveResourcesOnDeletion": true },
         },

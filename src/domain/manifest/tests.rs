@@ -380,8 +380,22 @@ fn a_set_from_applications_is_the_one_from_the_catalogue_where_charts_have_the_v
     let (customer, generated) = (customer(one), customer(cac));
     let from_catalogue = set::of_services(&customer, None, &rules()).unwrap();
     let specs = customer.applications().unwrap();
-    assert_eq!(set::of_applications(&customer.tenant, &customer.path, &specs, &rules()), from_catalogue);
+    let mut made = set::of_applications(&customer.tenant, &customer.path, &specs, &rules());
+    let left = json!([{ "jsonPointers": ["/spec/source", "/spec/syncPolicy"] }]);
+    assert_eq!(made["spec"]["ignoreApplicationDifferences"], left, "a set writes to all at once");
+    let names = |set: &Value| -> Vec<String> {
+        let elements = set["spec"]["generators"][0]["list"]["elements"].as_array().cloned().unwrap();
+        elements.iter().map(|element| element["name"].to_string()).collect()
+    };
+    let mut sorted = names(&from_catalogue);
+    sorted.sort();
+    assert_eq!(names(&made), sorted, "whatever their waves are");
+    for field in ["ignoreApplicationDifferences", "generators"] {
+        made["spec"][field] = from_catalogue["spec"][field].clone();
+    }
+    assert_eq!(made, from_catalogue);
     let specs = generated.applications().unwrap();
     let made = set::of_applications(&generated.tenant, &generated.path, &specs, &rules());
-    assert_eq!(made["spec"].get("templatePatch"), None, "no values are put into Applications");
+    assert_eq!(made["spec"].get("templatePatch"), None, "values come with the pin");
+    assert!(!made.to_string().contains("\"values\""), "{made}");
 }

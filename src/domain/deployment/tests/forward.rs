@@ -42,6 +42,36 @@ fn three_services_go_one_after_the_other() {
 }
 
 #[test]
+fn what_follows_a_branch_is_kept_from_moving_before_its_turn() {
+    let forward = Policy { upkeep: Upkeep::Forward, ..policy() };
+    let played = check(
+        brief(SHOP, forward),
+        "
+        0 start
+        4 db healthy",
+        "
+        0 *: queued -> running
+        0 base: waiting -> skipped
+        0 db: waiting -> syncing
+        0 ! take over db
+        0 ! take over api
+        0 ! take over web
+        0 ! sync d.db.1 to b
+        4 db: syncing -> verifying
+        4 db: verifying -> healthy
+        4 api: waiting -> syncing
+        4 ! remember db at b
+        4 ! automate db
+        4 ! sync d.api.1 to b",
+    );
+    let wanted = |change, app: &str| {
+        played.wants(&Effect::TakeOver { change, app: format!("c-{app}").parse().unwrap() })
+    };
+    // The cluster keeps db again, and api's request does it for api.
+    assert_eq!([wanted(1, "db"), wanted(2, "api"), wanted(3, "web")], [false, false, true]);
+}
+
+#[test]
 fn a_failed_attempt_is_repeated_after_a_pause() {
     check(
         brief("db 0 sync a", Policy { rollback_threshold: 2, ..policy() }),
