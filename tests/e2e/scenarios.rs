@@ -88,6 +88,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run: sets::made_by_argo_cd,
     },
     Scenario {
+        name: "application-sets-config-as-code",
+        about: "the same where values stand in the Applications: they come with the pin",
+        smoke: false,
+        run: sets::config_as_code,
+    },
+    Scenario {
         name: "auto-sync-policies",
         about: "Applications that follow a branch: refused, watched, or driven with automated sync off",
         smoke: false,

@@ -7,18 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use crate::cluster::{ARGO_CD, kubectl, list, until};
+use crate::cluster::{ARGO_CD, kubectl, until};
 use crate::records::{CUSTOMER as LABEL, applications, check_edges, pods};
 use crate::repository::{Customer, Repository};
 use crate::world::{FAST, World, fresh};
 
 const CUSTOMER: &str = "policies-e2e";
 const SERVICES: [&str; 4] = ["base", "db", "api", "web"];
-
-/// The Applications as Argo CD has them.
-fn items() -> anyhow::Result<Vec<Value>> {
-    list("applications", ARGO_CD, &format!("{LABEL}={CUSTOMER}"))
-}
 
 /// What the orchestrator would make, made by somebody else: on a branch, and kept there by Argo CD.
 fn make(world: &World, repository: &Repository) -> anyhow::Result<()> {
@@ -28,7 +23,7 @@ fn make(world: &World, repository: &Repository) -> anyhow::Result<()> {
     for object in &mut objects {
         if object["kind"] == "Application" {
             object["spec"]["source"]["targetRevision"] = json!("main");
-            object["spec"]["syncPolicy"]["automated"] = json!({ "selfHeal": true });
+            object["spec"]["syncPolicy"]["automated"] = json!({ "prune": true, "selfHeal": true });
             if let Some(labels) = object["metadata"]["labels"].as_object_mut() {
                 labels.remove("app.kubernetes.io/managed-by");
             }
@@ -62,14 +57,35 @@ fn tell_argo_cd() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which Applications the orchestrator has written to, by Kubernetes' own record.
+/// What of the customer's the orchestrator has written to, by Kubernetes' own record: its Applications, its project and
+/// its namespace.
 fn written() -> anyhow::Result<Vec<String>> {
-    let fields = |item: &Value| item["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-    Ok(items()?
-        .iter()
-        .filter(|item| fields(item).iter().any(|entry| entry["manager"] == "argocd-orchestrator"))
-        .filter_map(|item| item["metadata"]["name"].as_str().map(str::to_owned))
-        .collect())
+    let mut written = Vec::new();
+    for (kind, count) in [("applications", SERVICES.len()), ("appprojects", 1), ("namespaces", 1)] {
+        let of_customer = format!("{LABEL}={CUSTOMER}");
+        // Without being asked for them kubectl leaves out who wrote what.
+        let text = kubectl(&[
+            "-n",
+            ARGO_CD,
+            "get",
+            kind,
+            "-l",
+            &of_customer,
+            "-o",
+            "json",
+            "--show-managed-fields",
+        ])?;
+        let found: Value = serde_json::from_str(&text)?;
+        let items = found["items"].as_array().context("not a list")?;
+        ensure!(items.len() == count, "{} {kind} instead of {count}", items.len());
+        for item in items {
+            let fields = item["metadata"]["managedFields"].as_array().context("nobody wrote it")?;
+            if fields.iter().any(|entry| entry["manager"] == "argocd-orchestrator") {
+                written.push(format!("{kind} {}", item["metadata"]["name"]));
+            }
+        }
+    }
+    Ok(written)
 }
 
 fn until_synced(commit: &str) -> anyhow::Result<()> {
@@ -134,14 +150,23 @@ pub(crate) fn followed_branches(world: &mut World) -> anyhow::Result<()> {
     world.set("/cluster/argo-cd/auto-sync", json!("disable"))?;
     world.start(&repository)?;
     let (edges, _) = world.graph(&repository, CUSTOMER)?;
-    let commit = tag(&mut repository, "v3")?;
+    let before = applications(CUSTOMER)?;
+    let commit = repository.change(CUSTOMER, |customer| {
+        for service in &mut customer.services {
+            service.tag = "v3".into();
+        }
+        customer.service("db")?.behaviour = "ready-after=10".into();
+        Ok(())
+    })?;
     let id = world.deploy(CUSTOMER, &[])?;
-    let off = until("automated sync of the first is off", Duration::from_secs(60), || {
+    let off = until("automated sync of all that is to move is off", Duration::from_secs(60), || {
         let apps = applications(CUSTOMER)?;
-        let off = apps.get("db").is_some_and(|app| app.automated["enabled"] == false);
-        Ok(off.then_some(apps))
+        let off = |service: &str| apps.get(service).is_some_and(|app| app.automated["enabled"] == false);
+        Ok(["db", "api", "web"].into_iter().all(off).then_some(apps))
     })?;
     ensure!(off["db"].pinned == "main", "db is pinned to {}", off["db"].pinned);
+    // Now Argo CD sees the push, long before the turn of api and web has come.
+    tell_argo_cd()?;
     let ended = world.ended(&id)?;
     ensure!(ended["state"] == "succeeded", "it ended {}: {}", ended["state"], ended["reason"]);
     let (apps, running) = (applications(CUSTOMER)?, pods(CUSTOMER, "policies-e2e-production")?);
@@ -150,8 +175,13 @@ pub(crate) fn followed_branches(world: &mut World) -> anyhow::Result<()> {
         let app = &apps[service];
         ensure!(app.pinned == "main", "{service} is pinned to {}", app.pinned);
         ensure!(app.synced == commit, "{service} is at {}", app.synced);
-        ensure!(app.automated["enabled"] == true, "automated sync of {service} is not on again");
+        let as_before = json!({ "enabled": true, "prune": true, "selfHeal": true });
+        ensure!(app.automated == as_before, "automated sync of {service} is {}", app.automated);
+        let syncs = app.history.len() - before[service].history.len();
+        ensure!(syncs == 1, "{service} was synced {syncs} times");
     }
+    // What the orchestrator writes is told from what others write.
+    ensure!(!written()?.is_empty(), "nobody can tell what the orchestrator has written to");
     println!("     disable: {checked} edges in order, automated sync off while driven, and on again");
     Ok(())
 }
