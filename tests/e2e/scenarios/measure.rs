@@ -165,16 +165,18 @@ fn requests() -> anyhow::Result<BTreeMap<String, u64>> {
     Ok(counts)
 }
 
+/// What each system's objects carry. The customer's label is what they are cleaned up by: a namespace without it keeps
+/// the pods that an Application leaves behind for the next system.
+fn labels() -> Value {
+    json!({ "app.kubernetes.io/managed-by": "argocd-orchestrator", CUSTOMER: NAME })
+}
+
 fn namespace(world: &World) -> anyhow::Result<()> {
     apply(
         world,
         &json!({
             "apiVersion": "v1", "kind": "Namespace",
-            // The customer's label is what it is cleaned up by, with the pods that an Application leaves behind.
-            "metadata": {
-                "name": NAMESPACE,
-                "labels": { "app.kubernetes.io/managed-by": "argocd-orchestrator", CUSTOMER: NAME },
-            },
+            "metadata": { "name": NAMESPACE, "labels": labels() },
         }),
     )
 }
@@ -255,7 +257,7 @@ fn one_application(world: &World, repository: &Repository, commit: &str) -> anyh
         "kind": "Application",
         "metadata": {
             "name": NAME, "namespace": ARGO_CD,
-            "labels": { "app.kubernetes.io/managed-by": "argocd-orchestrator", CUSTOMER: NAME },
+            "labels": labels(),
         },
         "spec": {
             "project": "default",
