@@ -36,6 +36,7 @@ mod lanes;
 mod outbox;
 mod places;
 mod save;
+mod sessions;
 mod settle;
 mod stream;
 mod worker;
@@ -49,6 +50,7 @@ pub use events::{Accepted, EventFilter, EventState, NewEvent, Outcome, StoredEve
 pub use history::{Mark, Quarantined, ServiceRevision};
 pub use places::{Count, PlaceFilter};
 pub use save::Save;
+pub use sessions::Session;
 pub use settle::Settlement;
 pub use stream::{Happening, HappeningKind, Kept};
 pub use worker::WorkerLease;
