@@ -53,6 +53,8 @@ pub struct Config {
     pub microservices: Microservices,
     /// Which deployments need an approval.
     pub approval: Approval,
+    /// What is kept of who asked for what.
+    pub audit: Audit,
     /// How large inputs may be.
     pub limits: Limits,
     /// Argo Rollouts.
@@ -73,6 +75,7 @@ impl Default for Config {
             sync_wave: SyncWave::default(),
             microservices: Microservices::default(),
             approval: Approval::default(),
+            audit: Audit::default(),
             limits: Limits::default(),
             rollouts: rollouts::Rollouts::default(),
             cluster: Cluster::default(),
@@ -265,6 +268,20 @@ pub struct Approval {
     pub by_requester: bool,
 }
 
+/// What is kept of who asked for what.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Audit {
+    /// How long a record is kept. Default 400 days.
+    pub keep: SignedDuration,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { keep: SignedDuration::from_hours(400 * 24) }
+    }
+}
+
 /// The cluster.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -406,6 +423,7 @@ impl Config {
                 "microservices.health-check.circuit-breaker.open",
                 self.microservices.health_check.circuit_breaker.open,
             ),
+            ("audit.keep", self.audit.keep),
             ("grpc.timeout", self.grpc.timeout),
             ("git.timeout", self.git.timeout),
         ] {

@@ -15,6 +15,7 @@ pub mod application;
 pub mod audit;
 pub mod catalog;
 pub mod claims;
+pub mod compliance;
 pub mod dag;
 pub mod deployment;
 pub mod diagnostic;

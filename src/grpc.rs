@@ -10,6 +10,7 @@
 //!   that it does not block the events behind it;
 //! - Execute touches neither git nor the cluster.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,11 +26,13 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
 use crate::app::receive::{Arrival, Refusal};
 use crate::config::Token;
+use crate::domain::audit::{Origin, Via};
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::names::EventId;
 use crate::store::{EventState, Outcome, StoreError};
@@ -56,6 +59,9 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Streams of one connection that may be open at once.
 const MAX_STREAMS: u32 = 200;
+
+/// The name of a caller where nobody has to say who it is.
+const ANYBODY: &str = "anybody";
 
 /// Handshakes that are under way at once; more wait in the listener's own queue.
 const HANDSHAKES: usize = 256;
@@ -164,7 +170,7 @@ impl Service {
         Self { app, slots }
     }
 
-    async fn execute(&self, message: ExecuteRequest) -> Result<Receipt, Status> {
+    async fn execute(&self, message: ExecuteRequest, address: Option<IpAddr>) -> Result<Receipt, Status> {
         let tokens = &self.app.config.grpc.tokens;
         let (spec, token) = match spec(&message.resource) {
             Ok(mut spec) => {
@@ -175,9 +181,15 @@ impl Service {
         };
         let caller = authenticate(tokens, token.as_ref().and_then(Value::as_str))?;
         let scope = caller.map(Token::scope).unwrap_or_default();
+        let origin = Origin {
+            actor: caller.map_or_else(|| ANYBODY.to_owned(), |token| token.name.clone()),
+            via: Via::Trigger,
+            address: address.map(|address| address.to_canonical().to_string()),
+            request: None,
+        };
         // The credential is no part of what is kept.
         let resource = without_token(&message.resource);
-        let arrival = Arrival { spec, resource, payload: message.payload };
+        let arrival = Arrival { spec, resource, payload: message.payload, origin };
         match self.app.receive(scope, arrival, Timestamp::now()).await {
             Ok(receipt) => Ok(receipt),
             Err(Refusal::NotCovered) => {
@@ -234,7 +246,8 @@ impl Trigger for Service {
         let Ok(_slot) = self.slots.try_acquire() else {
             return Err(Status::resource_exhausted("too many calls at once; try again"));
         };
-        let receipt = Self::execute(self, request.into_inner()).await?;
+        let address = address(request.extensions());
+        let receipt = Self::execute(self, request.into_inner(), address).await?;
         let response = serde_json::to_vec(&receipt).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(ExecuteResponse { response }))
     }
@@ -246,6 +259,13 @@ impl Trigger for Service {
         let (success, message) = self.policy(&request.into_inner().request).await?;
         Ok(Response::new(ApplyPolicyResponse { success, message }))
     }
+}
+
+/// From where a call comes: with TLS the connection says so in another way.
+fn address(extensions: &tonic::Extensions) -> Option<IpAddr> {
+    let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    let secure = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>()?.get_ref().remote_addr();
+    Some(plain.or_else(secure)?.ip())
 }
 
 /// The YAML map of `custom.spec` as a compact JSON object. Pure, because every retry asks for it again.

@@ -27,6 +27,7 @@ use crate::tls::Certificates;
 
 mod actuator;
 mod asking;
+mod audit;
 mod body;
 mod caller;
 mod commands;
@@ -134,6 +135,7 @@ fn routes() -> OpenApiRouter<Server> {
         .merge(rollback::routes())
         .merge(customers::routes())
         .merge(events::routes())
+        .merge(audit::routes())
         .merge(stream::routes())
         .merge(webhooks::routes())
         .merge(login::routes())

@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 mod answers;
+mod audit;
 mod connect;
 mod dead_letters;
 mod deployments;
@@ -43,6 +44,7 @@ mod worker;
 mod writer;
 
 pub use answers::{Claim, GivenAnswer};
+pub use audit::AuditFilter;
 pub use dead_letters::{DeadLetter, StoredLetter};
 pub use deployments::{DeploymentFilter, Summary};
 pub use error::StoreError;

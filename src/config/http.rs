@@ -47,8 +47,6 @@ pub struct Http {
     pub certificates: Vec<ClientCertificate>,
     /// People and programs that may call, by a token of a provider.
     pub oidc: Option<Oidc>,
-    /// How long audit records are kept. Default 400 days.
-    pub keep_audit: SignedDuration,
     /// Who may tell of pushes.
     pub webhooks: Webhooks,
     /// How many customers metrics tell apart; the others are counted as `other`, and 0 tells none apart. Default
@@ -71,7 +69,6 @@ impl Default for Http {
             tokens: Vec::new(),
             certificates: Vec::new(),
             oidc: None,
-            keep_audit: SignedDuration::from_hours(400 * 24),
             webhooks: Webhooks::default(),
             metrics_customers: 200,
         }
@@ -233,9 +230,6 @@ impl Http {
         self.check_listener().map_err(|reason| ("http.listen".to_owned(), reason))?;
         if self.timeout <= SignedDuration::ZERO {
             return Err(("http.timeout".into(), "must be longer than nothing".into()));
-        }
-        if self.keep_audit <= SignedDuration::ZERO {
-            return Err(("http.keep-audit".into(), "must be longer than nothing".into()));
         }
         if self.rate_limit.per_second > 0 && self.rate_limit.burst == 0 {
             return Err((

@@ -2,9 +2,9 @@
 //! browser; or whoever is on this machine, where nobody has to say so.
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -177,6 +177,16 @@ async fn identify(parts: &Parts, server: &Server) -> Result<Caller, Problem> {
         return Ok(make(known.name.clone(), Via::Certificate, Access::new(known.roles.clone())));
     }
     bearer(&parts.headers).map(|_| ()).and(Err(Problem::unauthenticated("nobody is logged in")))
+}
+
+/// Where a webhook comes from. Its name is that of its source or token.
+pub(super) fn origin(extensions: &Extensions, name: &str) -> Origin {
+    Origin {
+        actor: name.to_owned(),
+        via: audit::Via::Webhook,
+        address: extensions.get::<Peer>().map(|peer| peer.address.to_string()),
+        request: extensions.get::<RequestId>().map(|id| id.0.clone()),
+    }
 }
 
 /// The id of a request, as its answer and the log have it.

@@ -102,7 +102,7 @@ impl Order {
         if matches!(command, Command::Approve { .. }) && own && !server.app.config.approval.by_requester {
             return Err(Problem::forbidden("who asked for a deployment cannot approve it"));
         }
-        let taken = app::command(&server.app.store, &id, caller.name, command, Timestamp::now()).await?;
+        let taken = app::command(&server.app.store, &id, &caller.origin(), command, Timestamp::now()).await?;
         Ok((StatusCode::ACCEPTED, Json(Sent { deployment: id, state: taken.state().word() })))
     }
 }
@@ -202,7 +202,7 @@ async fn retry(
     let deployment = deployments::find(&server, &caller, Role::Operator, &id).await?;
     if deployment.state().is_finished() {
         etag::check(&headers, &deployment)?;
-        let accepted = wish::again(&server.app.store, &deployment, service, caller.name).await?;
+        let accepted = wish::again(&server.app.store, &deployment, service, caller.origin()).await?;
         return Ok(asking::answer(accepted).into_response());
     }
     let command = Command::Retry { service: service.map(String::from) };

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::header::{HeaderName, LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -13,12 +13,13 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller::{Caller, Via};
+use super::caller::{self, Caller, Via};
 use super::problem::Problem;
 use super::{Server, session};
 use crate::adapters::oidc::{Attempt, Provider, TokenError};
 use crate::config::oidc::Login;
 use crate::domain::access::{All, Customers};
+use crate::domain::audit::{self, Origin};
 
 /// What a browser keeps while it is at the provider.
 const ATTEMPT: &str = "orchestrator-login";
@@ -171,6 +172,7 @@ struct Brought {
 async fn callback(
     State(server): State<Server>,
     headers: HeaderMap,
+    extensions: Extensions,
     Query(brought): Query<Brought>,
 ) -> Result<Response, Problem> {
     let (provider, login) = by_browser(&server)?;
@@ -187,7 +189,7 @@ async fn callback(
     };
     let person = provider.redeem(login, &attempt, &code).await?;
     tracing::info!(caller = person.name, groups = person.groups.len(), "logged in");
-    let cookie = session::begin(&server, login, person, Timestamp::now()).await?;
+    let cookie = session::begin(&server, login, person, &extensions, Timestamp::now()).await?;
     let over = session::cookie(login, ATTEMPT, "/auth", &SecretString::from("-"), 0)?;
     let mut response = (StatusCode::SEE_OTHER, [(LOCATION, back)]).into_response();
     response.headers_mut().append(SET_COOKIE, cookie);
@@ -202,12 +204,14 @@ async fn callback(
 async fn logout(
     State(server): State<Server>,
     method: Method,
+    extensions: Extensions,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (_, login) = by_browser(&server)?;
     if let Some((id, found)) = session::of(&server, login, &headers).await? {
         session::check_is_ours(login, &found, &method, &headers)?;
-        server.app.store.end_session(&id).await?;
+        let origin = Origin { via: audit::Via::Http, ..caller::origin(&extensions, &found.person.name) };
+        server.app.store.end_session(&id, &origin, Timestamp::now()).await?;
     }
     let over = session::cookie(login, session::name(login), "/", &SecretString::from("-"), 0)?;
     const CLEAR: HeaderName = HeaderName::from_static("clear-site-data");

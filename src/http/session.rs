@@ -4,7 +4,7 @@
 //! that only a page of ours can have read, and must not come from another origin.
 
 use axum::http::header::{COOKIE, HeaderName, ORIGIN};
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -12,10 +12,11 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::Server;
 use super::problem::Problem;
+use super::{Server, caller};
 use crate::adapters::oidc;
 use crate::config::oidc::Login;
+use crate::domain::audit::{Origin, Via};
 use crate::domain::claims::Person;
 use crate::store::Session;
 
@@ -32,13 +33,15 @@ pub(super) async fn begin(
     server: &Server,
     login: &Login,
     person: Person,
+    extensions: &Extensions,
     now: Timestamp,
 ) -> Result<HeaderValue, Problem> {
     let token = oidc::random();
     let expires_at = now.checked_add(login.lasts).unwrap_or(Timestamp::MAX);
     let csrf = oidc::random().expose_secret().to_owned();
+    let origin = Origin { via: Via::Http, ..caller::origin(extensions, &person.name) };
     let session = Session { person, csrf, expires_at };
-    server.app.store.begin_session(&id(token.expose_secret()), &session, now).await?;
+    server.app.store.begin_session(&id(token.expose_secret()), &session, &origin, now).await?;
     cookie(login, name(login), "/", &token, login.lasts.as_secs())
 }
 

@@ -2,10 +2,13 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
 use sqlx::AnyConnection;
 
+use super::audit::{self, Entry};
 use super::writer::Write;
 use super::{Store, StoreError, from_json, micros, text, timestamp, to_json};
+use crate::domain::audit::Origin;
 use crate::domain::claims::Person;
 
 /// A login.
@@ -24,9 +27,16 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not take it.
-    pub async fn begin_session(&self, id: &str, session: &Session, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn begin_session(
+        &self,
+        id: &str,
+        session: &Session,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let groups = to_json(&session.person.groups)?;
-        self.write(Begin { id: id.to_owned(), session: session.clone(), groups, now }).await
+        let (session, origin) = (session.clone(), origin.clone());
+        self.write(Begin { id: id.to_owned(), session, groups, origin, now }).await
     }
 
     /// The login under a hash; none where there is none, or it is over.
@@ -52,12 +62,12 @@ impl Store {
         }))
     }
 
-    /// Ends a login. Doing it again changes nothing.
+    /// Ends a login.
     ///
     /// # Errors
     /// When the database does not take it.
-    pub async fn end_session(&self, id: &str) -> Result<(), StoreError> {
-        self.write(End { id: id.to_owned() }).await
+    pub async fn end_session(&self, id: &str, origin: &Origin, now: Timestamp) -> Result<(), StoreError> {
+        self.write(End { id: id.to_owned(), origin: origin.clone(), now }).await
     }
 }
 
@@ -65,6 +75,7 @@ struct Begin {
     id: String,
     session: Session,
     groups: String,
+    origin: Origin,
     now: Timestamp,
 }
 
@@ -83,24 +94,42 @@ impl Write for Begin {
             .bind(self.groups.as_str())
             .bind(self.session.csrf.as_str())
             .bind(micros(self.session.expires_at))
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
-        Ok(())
+        audit::put(connection, entry(self.now, &self.origin, "login")).await
+    }
+}
+
+fn entry<'a>(at: Timestamp, origin: &'a Origin, action: &'a str) -> Entry<'a> {
+    Entry {
+        at,
+        origin,
+        action,
+        customer: None,
+        environment: None,
+        deployment: None,
+        event: None,
+        input: None,
+        detail: &Value::Null,
+        before: None,
     }
 }
 
 struct End {
     id: String,
+    origin: Origin,
+    now: Timestamp,
 }
 
 #[async_trait]
 impl Write for End {
     type Answer = ();
 
-    const ONE_STATEMENT: bool = true;
-
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE id = $1").bind(self.id.as_str()).execute(connection).await?;
-        Ok(())
+        sqlx::query("DELETE FROM sessions WHERE id = $1")
+            .bind(self.id.as_str())
+            .execute(&mut *connection)
+            .await?;
+        audit::put(connection, entry(self.now, &self.origin, "logout")).await
     }
 }
