@@ -102,10 +102,7 @@ impl<'p> Executor<'p> for Readers<'p> {
         .boxed()
     }
 
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<AnyRow>, sqlx::Error>>
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<AnyRow>, sqlx::Error>>
     where
         'p: 'e,
         E: 'q + Execute<'q, Any>,
@@ -149,9 +146,10 @@ mod tests {
             durations.add(Duration::from_micros(microseconds));
         }
         let spread = durations.spread();
-        let filled: Vec<(f64, u64)> = spread.buckets.iter().filter(|(_, count)| *count > 0).copied().collect();
+        let filled: Vec<(f64, u64)> =
+            spread.buckets.iter().filter(|(_, count)| *count > 0).copied().collect();
         assert_eq!(filled, [(0.0001, 1), (0.00025, 1), (1.0, 1), (f64::INFINITY, 1)]);
         assert_eq!(spread.count(), 4);
-        assert!((spread.seconds - 3601.000_201).abs() < 1e-9, "{}", spread.seconds);
+        assert!((spread.seconds - 3_601.000_201).abs() < 1e-9, "{}", spread.seconds);
     }
 }

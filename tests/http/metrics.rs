@@ -55,12 +55,26 @@ async fn what_happens_is_counted_under_the_promised_names() {
         ("argocd_orchestrator_critical_path_seconds_count", 1.0),
         ("argocd_orchestrator_dead_letters", 0.0),
         ("argocd_orchestrator_events_waiting", 0.0),
+        ("argocd_orchestrator_events_oldest_seconds", 0.0),
+        ("argocd_orchestrator_deployments_queued", 0.0),
+        ("argocd_orchestrator_lead_time_seconds_count{customer=\"customer-a\"}", 1.0),
     ] {
         assert_eq!(value(&text, sample), Some(expected), "{sample}:\n{text}");
     }
     assert!(value(&text, "argocd_orchestrator_dependencies_resolved_total").unwrap() >= 2.0, "{text}");
     assert!(text.contains("# TYPE argocd_orchestrator_deployments_active gauge"), "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
+
+    for sample in [
+        "argocd_orchestrator_store_commit_duration_seconds_count",
+        "argocd_orchestrator_store_read_duration_seconds_count",
+        "argocd_orchestrator_healthy_to_next_sync_seconds_count",
+    ] {
+        assert!(value(&text, sample).unwrap() >= 1.0, "{sample}:\n{text}");
+    }
+    let passed = text.lines().filter(|line| line.contains("gate_verdicts_total{verdict=\"passed\""));
+    let passed: f64 = passed.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+    assert!((passed - 5.0).abs() < 0.1, "{text}");
 
     running.deploy(&world.repo.new_tag("customer-a", "v2")).await;
     let text =
@@ -100,14 +114,36 @@ async fn what_services_wait_for_is_told_with_how_long() {
         Some(1.0),
         "{text}"
     );
-    let waited = value(&text, "argocd_orchestrator_blocked_seconds{blocker=\"dependency\"}").unwrap();
+    let waited = value(&text, "argocd_orchestrator_blocked_seconds_total{blocker=\"dependency\"}").unwrap();
     sleep(Duration::from_millis(200)).await;
     let text = web.get("/metrics").await.text();
-    let later = value(&text, "argocd_orchestrator_blocked_seconds{blocker=\"dependency\"}").unwrap();
+    let later = value(&text, "argocd_orchestrator_blocked_seconds_total{blocker=\"dependency\"}").unwrap();
     assert!(later >= waited + 2.0 * 0.2, "{waited} {later}");
     assert_eq!(web.post(&format!("/api/v1/deployments/{id}/abort"), &json!({})).await.status, 202);
     running.ended(&id).await;
     web.halt().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_deployed_is_still_counted_after_a_restart() {
+    let mut world = World::new(&["customer-a"]);
+    world.fail("web", Fail { at: At::LaterRevisions, ..Fail::always(How::SyncFailed) });
+    let running = world.deployed().await;
+    running.deploy(&world.repo.new_tag("customer-a", "v2")).await;
+    let ended = |state: &str| {
+        format!("argocd_orchestrator_deployments_total{{customer=\"customer-a\",state=\"{state}\"}}")
+    };
+    // Whoever begins to count now counts what the store tells of before.
+    for _ in 0..2 {
+        let web = Web::beside(running.app.clone()).await;
+        let text = until(&web, &ended("failed"), 1.0).await;
+        assert_eq!(value(&text, &ended("succeeded")), Some(1.0), "{text}");
+        let lead = "argocd_orchestrator_lead_time_seconds_count{customer=\"customer-a\"}";
+        assert_eq!(value(&text, lead), Some(1.0), "{text}");
+        assert!(!text.contains("time_to_restore_seconds_count"), "nothing was restored:\n{text}");
+        web.halt().await;
+    }
     running.stop().await;
 }
 
