@@ -26,7 +26,7 @@ REPOSITORY = "rtte/cac-configs"
 EXCUSE = "No data on a simulated cluster"
 # Alerts that this run must have raised.
 RAISED = ["DeploymentFailed", "DeploymentRolledBack", "OrchestratorDeadLetters", "OrchestratorWebhooksRefused"]
-PATIENCE = 90
+PATIENCE = 60
 
 
 def free_port():
@@ -64,24 +64,29 @@ class Repository:
         self.folder = folder
         shutil.copytree(ROOT / "examples/helm-charts", folder / "examples/helm-charts", symlinks=True)
         self.git("init", "--quiet", "--initial-branch=main")
-        self.head = None
+        # The commits are there before anything runs, so that one of them can be made to fail; the ref moves later.
+        self.commits = [self.commit(tag) for tag in ("v2.1.0", "v2.2.0", "v2.3.0")]
 
     def git(self, *arguments):
         identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
         run = subprocess.run(["git", *identity, *arguments], cwd=self.folder, check=True, capture_output=True, text=True)
         return run.stdout.strip()
 
-    def tag(self, tag):
-        """Commits with this image tag, and gives the push that tells of it."""
+    def commit(self, tag):
+        """A commit with this image tag."""
         for values in self.folder.glob("examples/helm-charts/customers/*/values.yaml"):
-            values.write_text(re.sub(r'^(\s+imageTag:).*$', rf'\1 "{tag}"', values.read_text(), flags=re.M))
+            values.write_text(re.sub(r"^(\s+imageTag:).*$", rf'\1 "{tag}"', values.read_text(), flags=re.M))
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", f"Image tag {tag}")
-        before, self.head = self.head or "0" * 40, self.git("rev-parse", "HEAD")
+        return self.git("rev-parse", "HEAD")
+
+    def push(self, number):
+        """Moves the ref to a commit, and gives the push that tells of it."""
+        self.git("update-ref", "refs/heads/main", self.commits[number])
         return {
             "ref": "refs/heads/main",
-            "before": before,
-            "after": self.head,
+            "before": self.commits[number - 1] if number else "0" * 40,
+            "after": self.commits[number],
             "repository": {"full_name": REPOSITORY},
             "pusher": {"name": "test"},
         }
@@ -129,7 +134,9 @@ class Run:
             "sync-wave": {"refresh-pause": "25ms", "dependency-resolution": {"retry-delay": "1s"}},
             "cluster": {"simulated": {
                 "speed": 40,
-                "services": {"payment-service": {"fail": {"how": "sync-failed", "at": "later-revisions"}}},
+                "services": {"payment-service": {
+                    "fail": {"how": "sync-failed", "at": {"revision": self.repository.commits[1]}},
+                }},
             }},
         }
 
@@ -171,14 +178,14 @@ class Run:
         until("Prometheus scrapes", lambda: self.ask("query", query='up{job="argocd-orchestrator"} == 1'))
         self.began = time.time()
         accepted = lambda push: expect("a push is accepted", self.webhook(push), 202)
-        accepted(self.repository.tag("v2.1.0"))
+        accepted(self.repository.push(0))
         self.ended("succeeded", 2)
-        accepted(self.repository.tag("v2.2.0"))
+        accepted(self.repository.push(1))
         for _ in range(8):
             expect("a wrong signature is refused", self.webhook({}, b"another secret"), 401)
         expect("what can never succeed is kept", self.webhook({"repository": {"full_name": REPOSITORY}, "ref": 1}), 422)
         self.ended("failed", 2)
-        accepted(self.repository.tag("v2.1.0"))
+        accepted(self.repository.push(2))
         self.ended("succeeded", 4)
         restored = "sum(argocd_orchestrator_time_to_restore_seconds_count) == 2"
         until("what failed is restored", lambda: self.ask("query", query=restored))
