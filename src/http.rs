@@ -20,11 +20,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::adapters::oidc::Provider;
 use crate::app::App;
 use crate::config::Http;
+use crate::tls::Certificates;
 
 mod actuator;
 mod asking;
+mod audit;
 mod body;
 mod caller;
 mod commands;
@@ -39,11 +42,13 @@ mod health;
 mod idempotency;
 mod limits;
 mod local;
+mod login;
 mod metrics;
 mod openapi;
 mod page;
 mod problem;
 mod rollback;
+mod session;
 mod signature;
 mod status;
 mod stream;
@@ -62,7 +67,11 @@ struct Shared {
     places: Semaphore,
     /// Places for event streams.
     streams: Arc<Semaphore>,
+    /// Places for requests of one address.
+    rate: limits::Rate,
     meters: metrics::Meters,
+    /// Who logs people in; none where nobody does.
+    provider: Option<Provider>,
     /// Of the worker in this process; 0 where there is none.
     epoch: u64,
 }
@@ -80,7 +89,7 @@ impl Shared {
 /// this process, 0 where there is none.
 ///
 /// # Errors
-/// When no more connections can be accepted.
+/// When no more connections can be accepted, or a certificate or the login provider cannot be used.
 pub async fn serve(
     app: App,
     settings: Http,
@@ -88,7 +97,12 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
+    let certificates =
+        settings.tls.as_ref().map(|tls| Certificates::read(tls, &[b"http/1.1"])).transpose()?;
+    let provider = settings.oidc.clone().map(Provider::new).transpose()?;
     let server = Arc::new(Shared {
+        provider,
+        rate: limits::Rate::new(settings.rate_limit),
         started_at: Timestamp::now(),
         places: Semaphore::new(settings.max_concurrent.max(1)),
         streams: Arc::new(Semaphore::new(settings.max_streams)),
@@ -100,7 +114,7 @@ pub async fn serve(
     });
     let (connections, head) = (server.settings.max_connections, server.timeout());
     let counting = tokio::spawn(metrics::follow(Arc::clone(&server)));
-    let served = connection::serve(router(server), listener, connections, head, stop).await;
+    let served = connection::serve(router(server), certificates, listener, connections, head, stop).await;
     counting.abort();
     served
 }
@@ -121,8 +135,10 @@ fn routes() -> OpenApiRouter<Server> {
         .merge(rollback::routes())
         .merge(customers::routes())
         .merge(events::routes())
+        .merge(audit::routes())
         .merge(stream::routes())
         .merge(webhooks::routes())
+        .merge(login::routes())
         .merge(status::routes())
         .merge(metrics::routes())
         .merge(actuator::routes())

@@ -7,11 +7,15 @@
 mod support;
 
 mod access;
+mod audit;
 mod frame;
+mod login;
 mod metrics;
+mod oidc;
 mod openapi;
 mod people;
 mod reading;
 mod stream;
+mod tls;
 mod webhooks;
 mod writing;
