@@ -5,6 +5,7 @@
 
 mod dora;
 mod follow;
+mod listener;
 mod meters;
 mod spread;
 mod standing;
@@ -25,6 +26,7 @@ use super::problem::Problem;
 use crate::domain::access::Role;
 
 pub(super) use follow::follow;
+pub(super) use listener::{bind, serve};
 pub(super) use meters::{Meters, Refused};
 
 /// What all names begin with.

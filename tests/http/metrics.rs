@@ -2,10 +2,11 @@
 
 use argocd_orchestrator::adapters::simulated::script::{At, Fail, How};
 use argocd_orchestrator::config::Http;
+use argocd_orchestrator::config::metrics::MetricsListener;
 use serde_json::json;
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::support::web::Web;
+use crate::support::web::{Web, sha256};
 use crate::support::world::World;
 
 /// The value of a sample, by its name and labels.
@@ -141,7 +142,8 @@ async fn what_was_deployed_is_still_counted_after_a_restart() {
         assert_eq!(value(&text, &ended("succeeded")), Some(1.0), "{text}");
         let lead = "argocd_orchestrator_lead_time_seconds_count{customer=\"customer-a\"}";
         assert_eq!(value(&text, lead), Some(1.0), "{text}");
-        assert!(!text.contains("time_to_restore_seconds_count"), "nothing was restored:\n{text}");
+        let restored = "argocd_orchestrator_time_to_restore_seconds_count{customer=\"customer-a\"}";
+        assert_eq!(value(&text, restored), Some(0.0), "nothing was restored:\n{text}");
         web.halt().await;
     }
     running.stop().await;
@@ -163,4 +165,24 @@ async fn customers_are_told_apart_up_to_a_number() {
     );
     web.halt().await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn scrapers_have_a_port_of_their_own_with_a_token_and_nothing_else_on_it() {
+    let mut world = World::new(&["customer-a"]);
+    // A port that is free a moment before.
+    let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let metrics = MetricsListener { listen, token_sha256: Some(sha256("scraper")), allow_plaintext: false };
+    world.config.http = Some(Http { metrics: Some(metrics), ..Http::default() });
+    let web = Web::start(world).await;
+    // The main port answers once both are there.
+    assert_eq!(web.get("/metrics").await.status, 200);
+    let scrapers = web.at(listen);
+    scrapers.get("/metrics").await.problem(401);
+    scrapers.get_as("another", "/metrics").await.problem(401);
+    let text = scrapers.get_as("scraper", "/metrics").await.text();
+    assert!(text.contains("argocd_orchestrator_dead_letters 0"), "{text}");
+    scrapers.get_as("scraper", "/api/v1/deployments").await.problem(404);
+    assert_eq!(scrapers.post_as("scraper", "/metrics", &json!({})).await.status, 405);
+    web.stop().await;
 }

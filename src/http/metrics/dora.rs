@@ -26,6 +26,7 @@ impl Dora {
 
     /// Counts the end of a deployment.
     pub(super) fn ended(&mut self, meters: &Meters, ended: Ended) {
+        meters.expect(&ended.customer);
         let customer = meters.label(&ended.customer);
         let labels = ByState { customer: customer.clone(), state: ended.state.clone() };
         meters.deployments.get_or_create(&labels).inc();
@@ -47,6 +48,20 @@ impl Dora {
             }
             _ => {}
         }
+    }
+}
+
+impl Meters {
+    /// A customer is deployed: what it never had is told as nothing, so that the first of it shows as a rise.
+    pub(super) fn expect(&self, customer: &CustomerId) {
+        let customer = self.label(customer);
+        for state in ["succeeded", "failed"] {
+            let labels = ByState { customer: customer.clone(), state: state.into() };
+            self.deployments.get_or_create(&labels).inc_by(0);
+        }
+        let labels = ByCustomer { customer };
+        drop(self.lead_time.get_or_create(&labels));
+        drop(self.restored.get_or_create(&labels));
     }
 }
 

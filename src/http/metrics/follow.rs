@@ -64,6 +64,9 @@ impl Following {
         let told = store.ended(|ended| dora.ended(meters, ended)).await?;
         let now = Timestamp::now();
         let unfinished = page::readable(store.unfinished().await?);
+        for deployment in &unfinished {
+            meters.expect(&deployment.brief.plan.customer);
+        }
         if let Ok(mut waits) = meters.waits.lock() {
             for deployment in &unfinished {
                 waits.moved(deployment, now);
@@ -169,6 +172,7 @@ impl Meters {
 
     fn planned(&self, deployment: &Deployment, arrived: Option<Timestamp>) {
         let plan = &deployment.brief.plan;
+        self.expect(&plan.customer);
         let edges: usize = plan.changes.iter().map(|change| change.requires.len()).sum();
         self.dependencies.inc_by(edges as u64);
         if plan.purpose == Purpose::Rollback {
