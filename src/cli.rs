@@ -143,7 +143,9 @@ pub struct OrderOption {
 /// Runs a command.
 pub fn run(cli: Cli) -> Exit {
     let Cli { common, command } = cli;
-    parts::start_logging(&common, &command);
+    if let Err(failure) = parts::start_logging(&common, &command) {
+        return failure.report();
+    }
     let outcome = match command {
         Command::Plan(options) => plan::run(&common, &options),
         Command::Graph(options) => graph::run(&common, &options),

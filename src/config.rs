@@ -22,6 +22,8 @@ pub mod argo_cd;
 pub mod grpc;
 pub mod health;
 pub mod http;
+pub mod logging;
+pub mod metrics;
 pub mod oidc;
 pub mod rollouts;
 pub mod tls;
@@ -29,6 +31,7 @@ pub mod tls;
 pub use grpc::{Grpc, Token};
 pub use health::Microservices;
 pub use http::Http;
+pub use logging::Logging;
 pub use tls::Tls;
 
 /// All settings.
@@ -41,6 +44,8 @@ pub struct Config {
     pub grpc: Grpc,
     /// The HTTP interface; none where it is not served.
     pub http: Option<Http>,
+    /// What is logged.
+    pub logging: Logging,
     /// The repositories, and what their refs deploy.
     pub sources: Vec<Source>,
     /// How git is run.
@@ -69,6 +74,7 @@ impl Default for Config {
             data_dir: "orchestrator-data".into(),
             grpc: Grpc::default(),
             http: None,
+            logging: Logging::default(),
             sources: Vec::new(),
             git: GitSettings::default(),
             helm: Helm::default(),
@@ -411,6 +417,7 @@ impl Config {
             argo_cd.check(self.sync_wave.removed_services)?;
         }
         self.microservices.health_check.check(&self.cluster)?;
+        self.logging.check()?;
         if let Some(http) = &self.http {
             http.check(&self.sources)?;
         }

@@ -18,6 +18,7 @@ pub mod config;
 pub mod domain;
 pub mod grpc;
 pub mod http;
+pub mod logging;
 pub mod ports;
 pub mod store;
 pub mod tls;

@@ -66,6 +66,24 @@ pub trait Cluster: Send + Sync {
     /// Names of Applications as they change. A receiver that lags must read the Applications again: what is
     /// sent says only that there is something to read.
     fn changes(&self) -> broadcast::Receiver<AppName>;
+
+    /// The requests that were made to it since the program started, where they are counted.
+    fn calls(&self) -> Vec<ApiCalls> {
+        Vec::new()
+    }
+}
+
+/// How many requests of one sort were made to a cluster. All words are of a fixed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiCalls {
+    /// What was asked for: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, or `other`.
+    pub verb: &'static str,
+    /// Of which resource, in the plural; `other` for those that are not told apart.
+    pub resource: &'static str,
+    /// What became of it: `ok`, `conflict`, `gone`, `not-found`, `refused`, `throttled`, `failed`, `unreachable`.
+    pub outcome: &'static str,
+    /// How many.
+    pub count: u64,
 }
 
 /// A sync to request.

@@ -231,7 +231,7 @@ impl Store {
     }
 
     async fn links(&self, event: &EventId) -> Result<Vec<DeploymentId>, StoreError> {
-        let mut connection = self.readers().acquire().await?;
+        let mut connection = self.readers().pool.acquire().await?;
         linked(&mut connection, event.as_str()).await
     }
 }

@@ -9,6 +9,7 @@ mod support;
 mod access;
 mod audit;
 mod frame;
+mod log_level;
 mod login;
 mod metrics;
 mod oidc;
