@@ -11,8 +11,12 @@ use super::catalog::ASSUMED_DURATION;
 use super::graph::Graph;
 
 mod layout;
+mod picture;
+mod shape;
 mod svg;
 
+pub use picture::{Bow, Panel, Picture, Spot};
+pub use shape::Shape;
 pub use svg::svg;
 
 /// The graph in the language of Graphviz.

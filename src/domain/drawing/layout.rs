@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use crate::domain::graph::Graph;
+use super::shape::{Line, Shape};
 use crate::domain::names::Wave;
 
 /// Height of a box.
@@ -47,7 +47,7 @@ pub(super) struct Layout {
 
 /// The part of the picture that is one wave.
 pub(super) struct Panel {
-    pub(super) wave: Wave,
+    pub(super) wave: Option<Wave>,
     pub(super) services: usize,
     pub(super) area: Rect,
 }
@@ -70,7 +70,7 @@ pub(super) enum Route {
     Back((f64, f64), (f64, f64)),
 }
 
-pub(super) fn layout(graph: &Graph, width_of: impl Fn(usize) -> f64) -> Layout {
+pub(super) fn layout(graph: &Shape, width_of: impl Fn(usize) -> f64) -> Layout {
     let (columns, column_of) = columns(graph);
     let mut cells = Cells::new(graph, columns.len(), &column_of);
     cells.reduce_crossings();
@@ -117,7 +117,7 @@ pub(super) fn layout(graph: &Graph, width_of: impl Fn(usize) -> f64) -> Layout {
         })
         .collect();
     let middle = |service: usize| boxes[service].y + BOX / 2.0;
-    let route = |edge: &crate::domain::graph::Edge| {
+    let route = |edge: &Line| {
         let (from, to) = (edge.dependency, edge.dependant);
         let start = (boxes[from].x + boxes[from].width, middle(from));
         let end = (boxes[to].x, middle(to));
@@ -152,7 +152,7 @@ pub(super) fn layout(graph: &Graph, width_of: impl Fn(usize) -> f64) -> Layout {
 }
 
 /// The columns, each with its wave and how many services it holds, and the column of each service.
-fn columns(graph: &Graph) -> (Vec<(Wave, usize)>, Vec<usize>) {
+fn columns(graph: &Shape) -> (Vec<(Option<Wave>, usize)>, Vec<usize>) {
     let mut step: Vec<Option<usize>> = vec![None; graph.len()];
     for &service in graph.order() {
         let inside = graph.dependencies(service).filter(|&other| graph.wave(other) == graph.wave(service));
@@ -161,11 +161,12 @@ fn columns(graph: &Graph) -> (Vec<(Wave, usize)>, Vec<usize>) {
         step[service] = Some(below.map_or(0, |below| (below + 1).min(STEPS - 1)));
     }
     let key = |service: usize| (graph.wave(service), step[service].unwrap_or(0));
-    let mut held: BTreeMap<(Wave, usize), usize> = BTreeMap::new();
+    let mut held: BTreeMap<(Option<Wave>, usize), usize> = BTreeMap::new();
     for service in 0..graph.len() {
         *held.entry(key(service)).or_default() += 1;
     }
-    let place: BTreeMap<(Wave, usize), usize> = held.keys().enumerate().map(|(at, &key)| (key, at)).collect();
+    let place: BTreeMap<(Option<Wave>, usize), usize> =
+        held.keys().enumerate().map(|(at, &key)| (key, at)).collect();
     let columns = held.iter().map(|(&(wave, _), &services)| (wave, services)).collect();
     (columns, (0..graph.len()).map(|service| place[&key(service)]).collect())
 }
@@ -196,7 +197,7 @@ struct Cells {
 }
 
 impl Cells {
-    fn new(graph: &Graph, columns: usize, column_of: &[usize]) -> Self {
+    fn new(graph: &Shape, columns: usize, column_of: &[usize]) -> Self {
         let furthest =
             |service: usize| graph.dependants(service).map(|next| column_of[next]).max().unwrap_or(0);
         let lanes = |service: usize| column_of[service] + 1..furthest(service);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::layout::{BOX, Layout, Rect, Route, layout};
+use super::shape::Shape;
 use super::{Stroke, critical_path, strokes, title, xml};
 use crate::domain::graph::Graph;
 use crate::domain::names::Wave;
@@ -32,7 +33,7 @@ pub fn svg(graph: &Graph) -> String {
         let longest = label(graph.name(service).as_str()).iter().map(|line| line.chars().count()).max();
         20.0 + 7.3 * longest.unwrap_or(0) as f64
     };
-    let layout = layout(graph, width);
+    let layout = layout(&Shape::of_graph(graph), width);
     let path = critical_path(graph);
     let mut text = head(graph, &layout, path.len());
     panels(&layout, &mut text);
@@ -81,7 +82,9 @@ fn head(graph: &Graph, layout: &Layout, chain: usize) -> String {
 fn panels(layout: &Layout, text: &mut String) {
     for panel in &layout.panels {
         let Rect { x, y, width, height } = panel.area;
-        let (line, _) = palette(panel.wave);
+        // Only the shared part is in no wave, and a graph has services alone.
+        let wave = panel.wave.unwrap_or(Wave(0));
+        let (line, _) = palette(wave);
         text.push_str(&format!(
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"12\" \
              fill=\"{line}\" fill-opacity=\".09\"/>\n\
@@ -89,7 +92,7 @@ fn panels(layout: &Layout, text: &mut String) {
              <tspan dx=\"7\" font-size=\"11\" font-weight=\"400\">{}</tspan></text>\n",
             x + 16.0,
             y + 20.0,
-            panel.wave,
+            wave,
             panel.services,
         ));
     }
@@ -120,7 +123,7 @@ fn lines(graph: &Graph, layout: &Layout, text: &mut String) {
     }
 }
 
-fn path(route: &Route) -> String {
+pub(super) fn path(route: &Route) -> String {
     match route {
         Route::Forward(points) => {
             let mut text = format!("M{:.1} {:.1}", points[0].0, points[0].1);
