@@ -44,8 +44,38 @@ static FILES: LazyLock<BTreeMap<&str, File>> = LazyLock::new(|| {
     let files = files! {
         HTML: "index.html";
         SVG: "favicon.svg";
-        CSS: "css/base.css";
-        JS: "js/main.js";
+        CSS: "css/base.css", "css/graph.css", "css/parts.css";
+        JS:
+            "js/api.js",
+            "js/commands.js",
+            "js/dialog.js",
+            "js/el.js",
+            "js/graph.js",
+            "js/icon.js",
+            "js/later.js",
+            "js/login.js",
+            "js/main.js",
+            "js/notice.js",
+            "js/session.js",
+            "js/state.js",
+            "js/stream.js",
+            "js/table.js",
+            "js/tabs.js",
+            "js/theme.js",
+            "js/time.js",
+            "js/views/audit.js",
+            "js/views/dependencies.js",
+            "js/views/deployment.js",
+            "js/views/deployment/graph.js",
+            "js/views/deployment/journal.js",
+            "js/views/deployment/panel.js",
+            "js/views/deployment/plan.js",
+            "js/views/deployment/services.js",
+            "js/views/deployment/timeline.js",
+            "js/views/events.js",
+            "js/views/health.js",
+            "js/views/overview.js",
+            "js/views/rollbacks.js";
     };
     files.into_iter().map(|(name, kind, text)| (name, File::of(kind, text))).collect()
 });
