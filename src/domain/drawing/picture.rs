@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::layout::{Rect, layout};
+use super::implied;
+use super::layout::{DENSE, Rect, layout};
 use super::shape::Shape;
 use super::svg::path;
 use crate::domain::names::Wave;
 
 /// How wide a letter is taken to be, and what stands beside a name: a sign for the state, and a margin.
-const LETTER: f64 = 7.0;
-const BESIDE: f64 = 44.0;
-const WIDEST: f64 = 190.0;
+const LETTER: f64 = 6.9;
+const BESIDE: f64 = 36.0;
+const WIDEST: f64 = 172.0;
 
 /// Where services, waves and lines go, in pixels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,6 +81,8 @@ pub struct Bow {
     pub path: String,
     /// Whether it is on the chain that takes longest.
     pub critical: bool,
+    /// Whether it follows from others: what it needs is needed by something else that it needs.
+    pub implied: bool,
     /// Whether it is part of a ring, or leads into an earlier wave.
     pub against: bool,
 }
@@ -88,7 +91,8 @@ impl Picture {
     /// The picture of a shape. The same shape always gives the same picture.
     pub fn of(shape: &Shape) -> Self {
         let width = |service| (BESIDE + LETTER * shape.name(service).chars().count() as f64).min(WIDEST);
-        let layout = layout(shape, width);
+        let layout = layout(shape, &DENSE, width);
+        let implied = implied(shape);
         let critical: BTreeSet<usize> = shape.critical().iter().copied().collect();
         let next: BTreeSet<(usize, usize)> =
             shape.critical().windows(2).map(|pair| (pair[1], pair[0])).collect();
@@ -111,14 +115,16 @@ impl Picture {
             critical: critical.contains(&service),
             in_ring: shape.is_tangled(service),
         };
-        let bows = shape.edges().iter().zip(&layout.routes).map(|(edge, route)| Bow {
-            service: shape.name(edge.dependant).to_owned(),
-            depends_on: shape.name(edge.dependency).to_owned(),
-            path: path(route),
-            critical: next.contains(&(edge.dependant, edge.dependency)),
-            against: shape.is_tangled(edge.dependant) && shape.is_tangled(edge.dependency)
-                || shape.wave(edge.dependant) < shape.wave(edge.dependency),
-        });
+        let bows =
+            shape.edges().iter().zip(&layout.routes).zip(implied).map(|((edge, route), implied)| Bow {
+                service: shape.name(edge.dependant).to_owned(),
+                depends_on: shape.name(edge.dependency).to_owned(),
+                path: path(route, DENSE.box_height),
+                implied,
+                critical: next.contains(&(edge.dependant, edge.dependency)),
+                against: shape.is_tangled(edge.dependant) && shape.is_tangled(edge.dependency)
+                    || shape.wave(edge.dependant) < shape.wave(edge.dependency),
+            });
         Self {
             width: round(layout.width),
             height: round(layout.height),
