@@ -48,7 +48,9 @@ static FILES: LazyLock<BTreeMap<&str, File>> = LazyLock::new(|| {
         JS:
             "js/api.js",
             "js/commands.js",
+            "js/diagnostics.js",
             "js/dialog.js",
+            "js/done.js",
             "js/el.js",
             "js/graph.js",
             "js/icon.js",

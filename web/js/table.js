@@ -4,9 +4,10 @@ import { append, el, replace } from "./el.js";
 
 /**
  * A table. `columns` are `{name, cell(row), className, key}`, the first one names the row; `sort` is
- * `{by, down, set(key)}` where headings sort.
+ * `{by, down, set(key)}` where headings sort. With `stack`, rows of a
+ * narrow window are as high as they need to be instead of wide.
  */
-export function table({ caption, columns, rows, sort, rowClass, hidden = true }) {
+export function table({ caption, columns, rows, sort, rowClass, hidden = true, stack = false }) {
   const heading = (column) => {
     if (!sort || !column.key) return el("th", { scope: "col", class: column.className }, column.name);
     const active = sort.by === column.key;
@@ -18,7 +19,7 @@ export function table({ caption, columns, rows, sort, rowClass, hidden = true })
   const line = (row) => el("tr", { class: rowClass?.(row) }, columns.map((column, at) =>
     el(at === 0 ? "th" : "td", { scope: at === 0 && "row", class: column.className }, column.cell(row))));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    el("table", {},
+    el("table", { class: stack && "stack" },
       el("caption", { class: hidden && "unseen" }, caption),
       el("thead", {}, el("tr", {}, columns.map(heading))),
       el("tbody", {}, rows.map(line))));

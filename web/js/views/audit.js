@@ -21,6 +21,7 @@ export function audit({ node, signal, hide }) {
     const text = search.value.trim().toLowerCase();
     const shown = items.filter((row) => JSON.stringify(row).toLowerCase().includes(text));
     replace(rows, shown.length === 0 ? el("div", { class: "empty" }, "Nothing to show.") : table({
+      stack: true,
       caption: "Audit, the newest first",
       columns: [
         { name: "When", cell: (row) => moment(row.at) },

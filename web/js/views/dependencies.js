@@ -1,10 +1,10 @@
 // The dependencies of a customer at a commit: where each comes from, and rings as they are.
 
 import { all, get, part } from "../api.js";
+import { diagnostics } from "../diagnostics.js";
 import { el, replace } from "../el.js";
 import { graph } from "../graph.js";
 import { failure } from "../notice.js";
-import { diagnostics } from "./deployment.js";
 import { table } from "../table.js";
 
 export function dependencies({ node, query, signal }) {

@@ -3,6 +3,8 @@
 import { get, part, read } from "../api.js";
 import { commandsFor, give } from "../commands.js";
 import { el, replace } from "../el.js";
+import { diagnostics } from "../diagnostics.js";
+import { isDone } from "../done.js";
 import { later } from "../later.js";
 import { badge, bar } from "../state.js";
 import { growing, table } from "../table.js";
@@ -62,7 +64,7 @@ export function deployment({ node, parts, signal }) {
     const one = model.deployment;
     replace(badgePlace, badge(one.state));
     const states = counts();
-    const passed = (states.healthy ?? 0) + (states.skipped ?? 0);
+    const passed = one.services.filter(isDone).length;
     const took = one.started_at && length(between(one.started_at, one.ended_at));
     replace(facts,
       fact("Commit", el("code", { title: one.revision }, one.revision.slice(0, 8))),
@@ -164,13 +166,6 @@ export function deployment({ node, parts, signal }) {
 
 function fact(name, ...value) {
   return el("div", { class: "fact" }, el("span", { class: "faint" }, name), el("span", {}, value));
-}
-
-/** What is wrong with an input, each with its place. */
-export function diagnostics(items) {
-  return el("ul", { class: "faults" }, items.map((item) => el("li", {},
-    item.place && el("code", {}, [item.place.file, item.place.line, item.place.column].filter(Boolean).join(":")), " ",
-    item.message, item.help && el("span", { class: "faint" }, ` (${item.help})`))));
 }
 
 // Without an id: all deployments, the newest first.

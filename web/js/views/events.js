@@ -2,13 +2,13 @@
 
 import { get, part, post } from "../api.js";
 import { ask } from "../dialog.js";
+import { diagnostics } from "../diagnostics.js";
 import { el, replace } from "../el.js";
 import { later } from "../later.js";
 import { notice } from "../notice.js";
 import { badge } from "../state.js";
 import { growing, table } from "../table.js";
 import { ago } from "../time.js";
-import { diagnostics } from "./deployment.js";
 
 const MOST = 4000;
 
@@ -16,6 +16,7 @@ export function events({ node, signal }) {
   const list = growing((cursor) => get("/events", { cursor }, signal), (items) => (items.length === 0
     ? el("div", { class: "empty" }, "Nothing arrived yet.")
     : table({
+      stack: true,
       caption: "Events, the newest first",
       columns: [
         { name: "Event", cell: (row) => el("code", { class: "short", title: row.id }, row.id) },

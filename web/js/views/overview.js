@@ -101,6 +101,7 @@ export function overview({ node, query, signal }) {
     state.page = Math.min(state.page, pages - 1);
     const open = document.activeElement?.closest?.("#places a")?.getAttribute("href");
     replace(list, chosen.length === 0 ? nothing() : el("div", { id: "places" }, table({
+      stack: true,
       caption: "Customers and environments",
       columns,
       rows: chosen.slice(state.page * ROWS, (state.page + 1) * ROWS),

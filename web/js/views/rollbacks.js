@@ -50,13 +50,13 @@ export function rollbacks({ node, query, signal }) {
     if (!preview.refused) {
       const command = commandsFor(deployment.state).find((one) => one.word === "rollback");
       replace(analysis,
-        el("p", {}, "The newest deployment is ", badge(deployment.state), ". Rolled back now, this would be taken back, dependants first:"),
+        el("p", { class: "lead" }, "The newest deployment is ", badge(deployment.state), ". Rolled back now, this would be taken back, dependants first:"),
         command && el("p", {}, el("button", { type: "button", class: "danger", onclick: () => give(command, place.deployment).then(reload, (error) => notice(error.message, "bad")) }, "Roll back")),
         steps(preview.services.map((service) => ({ ...service, why: service.cause }))));
       return;
     }
     replace(analysis,
-      el("p", {}, "The newest deployment ", el("a", { href: `#/deployments/${part(place.deployment)}` }, place.revision.slice(0, 8)), " is ", badge(deployment.state), ". It is over, so nothing of it can be turned around; services and waves can be taken back on their own, by a deployment that is planned for it. What each ran healthily before this one:"),
+      el("p", {}, "The newest deployment ", el("a", { href: `#/deployments/${part(place.deployment)}` }, place.revision.slice(0, 8)), " is ", badge(deployment.state), ". It is over, so nothing of it can be turned around; services and waves can be taken back on their own, by a deployment that is planned for it. What it advanced, and what each ran healthily before:"),
       steps(before(deployment, plan), place));
   }
 
@@ -64,7 +64,7 @@ export function rollbacks({ node, query, signal }) {
   function before(deployment, plan) {
     const states = new Map(deployment.services.map((service) => [service.service, service]));
     return plan.changes.map((change) => ({ change, name: change.service ?? "base" })).reverse()
-      .filter(({ change }) => change.action.action === "sync")
+      .filter(({ change, name }) => change.action.action === "sync" && states.get(name)?.state !== "skipped")
       .map(({ change, name }) => ({
         service: name,
         wave: change.wave,
@@ -85,6 +85,7 @@ export function rollbacks({ node, query, signal }) {
   function steps(rows, place) {
     if (rows.length === 0) return el("p", { class: "faint" }, "Nothing: this deployment has advanced nothing.");
     return table({
+      stack: true,
       caption: "What would be taken back, in which order, to which commit and why",
       columns: [
         { name: "Service", cell: (row) => row.service },
@@ -93,7 +94,7 @@ export function rollbacks({ node, query, signal }) {
         { name: "Stands", cell: (row) => badge(row.from) },
         { name: "To", cell: (row) => (row.revision ? el("code", { title: row.revision }, row.revision.slice(0, 8)) : "–") },
         { name: "Why", className: "wide", cell: (row) => row.why },
-        ...(place ? [{ name: "Ask", cell: (row) => (row.revision && row.service !== "base" ? el("button", { type: "button", "aria-label": `Roll back ${row.service}`, onclick: () => one(row, place) }, "Roll back") : "") }] : []),
+        ...(place ? [{ name: "Ask", cell: (row) => (row.revision && row.service !== "base" && row.from !== "rolled-back" ? el("button", { type: "button", "aria-label": `Roll back ${row.service}`, onclick: () => one(row, place) }, "Roll back") : "") }] : []),
       ],
       rows,
     });

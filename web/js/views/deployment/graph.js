@@ -3,6 +3,7 @@
 import { get } from "../../api.js";
 import { el, replace } from "../../el.js";
 import { graph } from "../../graph.js";
+import { isDone } from "../../done.js";
 import { panel } from "./panel.js";
 
 const waveName = (wave) => (wave === null ? "shared" : `wave ${wave}`);
@@ -39,7 +40,7 @@ export function graphTab({ node, model }) {
       drawn.set(service.service, service.state);
       const wave = waves.get(service.wave) ?? { done: 0, all: 0 };
       wave.all += 1;
-      wave.done += Number(["healthy", "skipped"].includes(service.state));
+      wave.done += Number(isDone(service));
       waves.set(service.wave, wave);
     }
     for (const [wave, { done, all }] of waves) drawn.wave(wave, `${done}/${all}`);

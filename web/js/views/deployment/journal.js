@@ -31,6 +31,7 @@ export function journalTab({ node, model }) {
       && `${move.service ?? "deployment"} ${move.from} ${move.to} ${move.cause}`.toLowerCase().includes(text));
     replace(place,
       table({
+        stack: true,
         caption: "Moves of the deployment, the newest first",
         columns: [
           { name: "When", cell: (row) => moment(row.at) },

@@ -22,6 +22,7 @@ export function planTab({ node, model }) {
     if (!plan) return;
     const shown = new Map(model.deployment.services.map((service) => [service.service, service]));
     const name = (change) => change.service ?? "base";
+    const alone = plan.changes.filter((change) => change.action.action === "leave").length;
     const rows = plan.changes.filter((change) => toggle.checked || change.action.action !== "leave");
     const reasons = (change) => shown.get(name(change))?.reasons.join("; ") ?? "";
     replace(place,
@@ -29,8 +30,9 @@ export function planTab({ node, model }) {
       difference(),
       el("h2", {}, "What is done"),
       el("p", { class: "faint" }, `In the order of ${plan.order}, to ${plan.revision.slice(0, 8)}. The plan's hash, which an approval is bound to: `, el("code", { class: "break" }, plan.hash)),
-      el("label", { class: "check" }, toggle, ` also the ${plan.changes.filter((change) => change.action.action === "leave").length} that are left alone`),
+      alone > 0 && el("label", { class: "check" }, toggle, ` also the ${alone} that are left alone`),
       table({
+        stack: true,
         caption: "What is done, in the order of turns",
         columns: [
           { name: "Service", cell: (row) => name(row) },
@@ -38,7 +40,7 @@ export function planTab({ node, model }) {
           { name: "Action", cell: (row) => row.action.action },
           { name: "Why", className: "wide", cell: reasons },
           { name: "After", className: "wide spare", cell: (row) => after(row.requires.map((at) => name(plan.changes[at]))) },
-          { name: "Runs now", cell: (row) => (row.previous ? el("code", { title: row.previous.revision }, row.previous.revision.slice(0, 8)) : "nothing") },
+          { name: "Ran before", cell: (row) => (row.previous ? el("code", { title: row.previous.revision }, row.previous.revision.slice(0, 8)) : "nothing") },
         ],
         rows,
       }),

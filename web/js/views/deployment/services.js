@@ -14,6 +14,7 @@ export function servicesTab({ node, model }) {
     const text = only.value.trim().toLowerCase();
     const rows = model.deployment.services.filter((row) => `${row.service} ${row.state} ${row.action}`.toLowerCase().includes(text));
     replace(place, table({
+      stack: true,
       caption: "Services of the deployment, in the order of their turns",
       columns: [
         { name: "Service", cell: (row) => row.service },
