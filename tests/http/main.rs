@@ -10,6 +10,7 @@ mod access;
 mod frame;
 mod metrics;
 mod openapi;
+mod page;
 mod people;
 mod reading;
 mod stream;
