@@ -2,5 +2,6 @@
 
 pub mod argocd;
 pub mod git;
+pub mod oidc;
 pub mod probe;
 pub mod simulated;

@@ -12,7 +12,10 @@
 
 pub mod access;
 pub mod application;
+pub mod audit;
 pub mod catalog;
+pub mod claims;
+pub mod compliance;
 pub mod dag;
 pub mod deployment;
 pub mod diagnostic;

@@ -20,11 +20,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::adapters::oidc::Provider;
 use crate::app::App;
 use crate::config::Http;
+use crate::tls::Certificates;
 
 mod actuator;
 mod asking;
+mod audit;
 mod body;
 mod caller;
 mod commands;
@@ -39,6 +42,7 @@ mod health;
 mod idempotency;
 mod limits;
 mod local;
+mod login;
 mod metrics;
 mod openapi;
 mod overview;
@@ -48,6 +52,7 @@ mod preview;
 mod problem;
 mod rollback;
 mod runs;
+mod session;
 mod signature;
 mod status;
 mod stream;
@@ -68,7 +73,11 @@ struct Shared {
     places: Semaphore,
     /// Places for event streams.
     streams: Arc<Semaphore>,
+    /// Places for requests of one address.
+    rate: limits::Rate,
     meters: metrics::Meters,
+    /// Who logs people in; none where nobody does.
+    provider: Option<Provider>,
     /// Of the worker in this process; 0 where there is none.
     epoch: u64,
 }
@@ -86,7 +95,7 @@ impl Shared {
 /// this process, 0 where there is none.
 ///
 /// # Errors
-/// When no more connections can be accepted.
+/// When no more connections can be accepted, or a certificate or the login provider cannot be used.
 pub async fn serve(
     app: App,
     settings: Http,
@@ -94,7 +103,12 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
+    let certificates =
+        settings.tls.as_ref().map(|tls| Certificates::read(tls, &[b"http/1.1"])).transpose()?;
+    let provider = settings.oidc.clone().map(Provider::new).transpose()?;
     let server = Arc::new(Shared {
+        provider,
+        rate: limits::Rate::new(settings.rate_limit),
         started_at: Timestamp::now(),
         places: Semaphore::new(settings.max_concurrent.max(1)),
         streams: Arc::new(Semaphore::new(settings.max_streams)),
@@ -106,7 +120,7 @@ pub async fn serve(
     });
     let (connections, head) = (server.settings.max_connections, server.timeout());
     let counting = tokio::spawn(metrics::follow(Arc::clone(&server)));
-    let served = connection::serve(router(server), listener, connections, head, stop).await;
+    let served = connection::serve(router(server), certificates, listener, connections, head, stop).await;
     counting.abort();
     served
 }
@@ -132,8 +146,10 @@ fn routes() -> OpenApiRouter<Server> {
         .merge(overview::routes())
         .merge(runs::routes())
         .merge(events::routes())
+        .merge(audit::routes())
         .merge(stream::routes())
         .merge(webhooks::routes())
+        .merge(login::routes())
         .merge(status::routes())
         .merge(metrics::routes())
         .merge(actuator::routes())

@@ -20,5 +20,6 @@ pub mod grpc;
 pub mod http;
 pub mod ports;
 pub mod store;
+pub mod tls;
 pub mod view;
 pub mod worker;

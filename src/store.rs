@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 mod answers;
+mod audit;
 mod connect;
 mod dead_letters;
 mod deployments;
@@ -36,12 +37,14 @@ mod lanes;
 mod outbox;
 mod places;
 mod save;
+mod sessions;
 mod settle;
 mod stream;
 mod worker;
 mod writer;
 
 pub use answers::{Claim, GivenAnswer};
+pub use audit::AuditFilter;
 pub use dead_letters::{DeadLetter, StoredLetter};
 pub use deployments::{DeploymentFilter, Summary};
 pub use error::StoreError;
@@ -49,6 +52,7 @@ pub use events::{Accepted, EventFilter, EventState, NewEvent, Outcome, StoredEve
 pub use history::{Mark, Quarantined, ServiceRevision};
 pub use places::{Count, PlaceFilter};
 pub use save::Save;
+pub use sessions::Session;
 pub use settle::Settlement;
 pub use stream::{Happening, HappeningKind, Kept};
 pub use worker::WorkerLease;

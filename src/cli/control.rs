@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::{Common, Exit, Failure, output, parts};
 use crate::app;
 use crate::app::wish::{self, Wish};
+use crate::domain::audit::Origin;
 use crate::domain::deployment::Command;
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision, ServiceName, Wave};
@@ -115,7 +116,7 @@ async fn send(common: &Common, target: Target, command: Command, done: &str) -> 
 }
 
 async fn put(store: &Store, id: &DeploymentId, by: String, command: Command) -> Result<(), Failure> {
-    app::command(store, id, by, command, Timestamp::now()).await?;
+    app::command(store, id, &Origin::cli(by), command, Timestamp::now()).await?;
     Ok(())
 }
 
@@ -155,7 +156,7 @@ pub(super) async fn retry(common: &Common, options: OneService) -> Result<Exit, 
         let plan = &deployment.brief.plan;
         let service = service.map(|name| name.parse::<ServiceName>()).transpose();
         let service = service.map_err(|error| Failure::new(Exit::InvalidInput, error))?;
-        let event = wish::again(&store, &deployment, service, who(by)).await?.event;
+        let event = wish::again(&store, &deployment, service, Origin::cli(who(by))).await?.event;
         output::write(&format!(
             "{id} is over; {event} asks for a new deployment of {}",
             plan.revision.short()
@@ -192,7 +193,7 @@ pub(super) async fn rollback(common: &Common, options: Rollback) -> Result<Exit,
         order: None,
         revision: None,
         force: false,
-        by,
+        origin: Origin::cli(by),
         id: None,
     };
     let event = wish::submit(&store, wish).await?.event;

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{Common, Exit, Failure, OrderOption, control, output, parts, timeline};
 use crate::app::wish::{self, Wish};
+use crate::domain::audit::Origin;
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, Environment, EventId, Revision, ServiceName, SourceName, Wave};
 use crate::store::{EventState, Outcome, Store};
@@ -66,7 +67,7 @@ pub(super) async fn run(common: &Common, options: Options) -> Result<Exit, Failu
         order: options.order.order,
         revision: options.revision,
         force: options.force,
-        by: control::who(options.by),
+        origin: Origin::cli(control::who(options.by)),
         id: options.id,
     };
     let event = wish::submit(&store, wish).await?.event;

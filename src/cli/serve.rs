@@ -28,6 +28,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     if let Some(listen) = options.listen {
         config.grpc.listen = listen;
         config
+            .grpc
             .check_listener()
             .map_err(|reason| Failure::new(Exit::InvalidInput, format!("--listen {reason}")))?;
     }
@@ -50,7 +51,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     };
     if let Some((settings, listener)) = &http {
         let address = listener.local_addr()?;
-        tracing::info!(%address, login = !settings.tokens.is_empty(), "the HTTP interface is served");
+        tracing::info!(%address, login = settings.has_login(), tls = settings.tls.is_some(), "the HTTP interface is served");
     }
 
     let stop = CancellationToken::new();

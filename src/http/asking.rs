@@ -100,7 +100,7 @@ pub(super) async fn asked(
         order,
         revision: ask.revision,
         force: ask.force,
-        by: caller.name.clone(),
+        origin: caller.origin(),
         id: None,
     };
     Ok(answer(wish::submit(&app.store, wish).await?))

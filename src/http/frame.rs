@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Limited};
 use tracing::Instrument;
 
 use super::Server;
+use super::caller::RequestId;
 use super::problem::{self, Problem};
 
 const ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,13 +39,14 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 ];
 
 /// Gives a request its id, logs it, and makes a problem of every failure.
-pub(super) async fn around(State(server): State<Server>, request: Request, next: Next) -> Response {
+pub(super) async fn around(State(server): State<Server>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = id(request.headers());
     let method = request.method().clone();
     // The pattern, not the path: a path may be anything, and the log is to be searched by what it was for.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let span = tracing::info_span!("http", request_id = %id, caller = tracing::field::Empty);
+    request.extensions_mut().insert(RequestId(id.clone()));
     let response = next.run(request).instrument(span.clone()).await;
     let mut response = as_problem(response, &id).await;
     let headers = response.headers_mut();

@@ -7,12 +7,16 @@
 mod support;
 
 mod access;
+mod audit;
 mod frame;
+mod login;
 mod metrics;
+mod oidc;
 mod openapi;
 mod page;
 mod people;
 mod reading;
 mod stream;
+mod tls;
 mod webhooks;
 mod writing;

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod logged;
+pub mod provider;
 pub mod repo;
 pub mod server;
 pub mod web;

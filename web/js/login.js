@@ -3,8 +3,6 @@
 import { el, replace } from "./el.js";
 import { session } from "./session.js";
 
-const RETURN = "return-to";
-
 /** Shows the ways to log in; `done` is called once one worked. */
 export async function login(place, done) {
   const ways = await session.ways();
@@ -27,28 +25,8 @@ export async function login(place, done) {
   el("button", { type: "submit", class: "main" }, "Use this token"));
   replace(place, el("section", { class: "login" },
     el("h1", {}, "Log in"),
-    ways.browser && el("p", {}, el("a", { class: "button main", href: "/auth/login?return=%2F", onclick: remember }, "Log in with your organisation")),
+    ways.browser && el("p", {}, el("a", { class: "button main", href: `/auth/login?return=${encodeURIComponent(`/${location.hash}`)}` }, "Log in with your organisation")),
     ways.browser && el("p", { class: "faint" }, "or with a token:"),
     form));
   if (!ways.browser) field.focus();
-}
-
-// The part of the address behind the # does not reach the server, so it is kept here until the login is over.
-function remember() {
-  try {
-    sessionStorage.setItem(RETURN, location.hash);
-  } catch {
-    // Then the overview is shown after it.
-  }
-}
-
-/** Goes back to where the login began. */
-export function goBack() {
-  try {
-    const hash = sessionStorage.getItem(RETURN);
-    sessionStorage.removeItem(RETURN);
-    if (hash && !location.hash) location.replace(hash);
-  } catch {
-    // Nothing was kept.
-  }
 }

@@ -1,13 +1,12 @@
 // The beginning: the bar on top, which view is shown, and what happens, handed to it.
 
 import { el, replace } from "./el.js";
-import { goBack, login } from "./login.js";
+import { login } from "./login.js";
 import { failure, notice } from "./notice.js";
 import { session } from "./session.js";
 import { Live } from "./stream.js";
 import { theme } from "./theme.js";
 import { tick } from "./time.js";
-import { get } from "./api.js";
 import { overview } from "./views/overview.js";
 import { deployment } from "./views/deployment.js";
 import { dependencies } from "./views/dependencies.js";
@@ -27,7 +26,6 @@ const VIEWS = [
 ];
 
 const main = document.getElementById("main");
-const hidden = new Set();
 let shown = null;
 let abort = new AbortController();
 
@@ -38,7 +36,7 @@ function place() {
 }
 
 function drawBar(current) {
-  const links = VIEWS.filter((view) => view.name && !hidden.has(view.path)).map((view) =>
+  const links = VIEWS.filter((view) => view.name).map((view) =>
     el("a", { href: `#/${view.path}`, "aria-current": view === current && "page" }, view.name));
   replace(document.getElementById("nav"), links);
   const who = document.getElementById("who");
@@ -66,7 +64,7 @@ async function show(byUser) {
     return;
   }
   const node = el("div", { class: "view" });
-  const instance = current.make({ node, parts, query, signal: abort.signal, hide: () => hideView(current) });
+  const instance = current.make({ node, parts, query, signal: abort.signal });
   shown = { view: current, instance };
   replace(main, node);
   title(instance.title ?? current.name);
@@ -85,11 +83,6 @@ async function load(instance, node) {
     if (session.needed) show(false);
     else replace(node, failure(error, () => load(instance, node)));
   }
-}
-
-function hideView(view) {
-  hidden.add(view.path);
-  drawBar(shown?.view);
 }
 
 function title(text) {
@@ -115,8 +108,6 @@ async function begin() {
   const ok = await session.start();
   if (ok) {
     live.start();
-    // A server that keeps no audit has no such view.
-    get("/audit", { limit: 1 }).catch((error) => error.status === 404 && hideView(VIEWS.find((view) => view.path === "audit")));
   } else {
     live.stop();
   }
@@ -145,6 +136,5 @@ session.onchange(() => {
 });
 theme(document.getElementById("theme"));
 setInterval(tick, 1000);
-goBack();
 begin();
 

@@ -6,7 +6,7 @@ import { later } from "../later.js";
 import { growing, table } from "../table.js";
 import { moment } from "../time.js";
 
-export function audit({ node, signal, hide }) {
+export function audit({ node, signal }) {
   const search = el("input", { type: "search", id: "audit-search", placeholder: "Filter what is shown" });
   let items = [];
   const rows = el("div");
@@ -40,15 +40,7 @@ export function audit({ node, signal, hide }) {
     el("p", { class: "tools" }, el("label", { for: "audit-search", class: "unseen" }, "Filter"), search), list.place);
   return {
     title: "Audit",
-    async load() {
-      try {
-        await list.reload();
-      } catch (error) {
-        if (error.status !== 404) throw error;
-        hide();
-        replace(node, el("h1", {}, "Audit"), el("div", { class: "empty" }, "This server keeps no audit."));
-      }
-    },
+    load: () => list.reload(),
     refresh: reload,
     event: reload,
     close: () => reload.stop(),
