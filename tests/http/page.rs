@@ -27,7 +27,13 @@ async fn the_page_and_its_files_are_served_under_a_policy_of_their_own() {
         let again = web.send("GET", path, &[("if-none-match", tag)], b"").await;
         assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
     }
-    for path in ["/assets/", "/assets/js/nothing.js", "/assets/../index.html", "/assets/%2e%2e/Cargo.toml", "/assets/js"] {
+    for path in [
+        "/assets/",
+        "/assets/js/nothing.js",
+        "/assets/../index.html",
+        "/assets/%2e%2e/Cargo.toml",
+        "/assets/js",
+    ] {
         web.get(path).await.problem(404);
     }
     web.post("/", &json!({})).await.problem(405);

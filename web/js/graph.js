@@ -4,7 +4,7 @@ import { svg, replace } from "./el.js";
 import { iconPath } from "./icon.js";
 import { look } from "./state.js";
 
-const LETTERS = 20;
+const LETTERS = 22;
 const short = (name) => (name.length > LETTERS ? `${name.slice(0, LETTERS - 1)}…` : name);
 
 /**
@@ -51,7 +51,7 @@ export function graph(picture, { label, onselect, describe, waveName }) {
     const node = svg("g", { class: "box", tabindex: at === 0 ? "0" : "-1", role: "button", "data-service": spot.name },
       svg("rect", { x: spot.x, y: spot.y, width: spot.width, height: spot.height, rx: 7 }),
       sign,
-      svg("text", { x: spot.x + 28, y: spot.y + spot.height / 2 + 4 }, short(spot.name)));
+      svg("text", { x: spot.x + 28, y: spot.y + spot.height / 2 + 4, "aria-hidden": "true" }, short(spot.name)));
     node.classList.toggle("critical", spot.critical);
     node.classList.toggle("ring", spot.in_ring);
     node.addEventListener("pointerenter", (event) => event.pointerType !== "touch" && show(spot.name, "hover"));

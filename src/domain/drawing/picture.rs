@@ -13,7 +13,7 @@ use crate::domain::names::Wave;
 /// How wide a letter is taken to be, and what stands beside a name: a sign for the state, and a margin.
 const LETTER: f64 = 6.9;
 const BESIDE: f64 = 36.0;
-const WIDEST: f64 = 172.0;
+const WIDEST: f64 = 190.0;
 
 /// Where services, waves and lines go, in pixels.
 #[derive(Debug, Clone, PartialEq, Serialize)]

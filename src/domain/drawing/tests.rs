@@ -218,7 +218,10 @@ fn another_chain_can_be_the_one_that_took_longest() {
     let picture = Picture::of(&Shape::of_graph(&graph(SHOP))).with_critical_path(path.clone());
     let on: Vec<&str> =
         picture.services.iter().filter(|spot| spot.critical).map(|spot| spot.name.as_str()).collect();
-    assert_eq!((on, picture.edges.iter().filter(|edge| edge.critical).count()), (vec!["ingress", "web-ui"], 1));
+    assert_eq!(
+        (on, picture.edges.iter().filter(|edge| edge.critical).count()),
+        (vec!["ingress", "web-ui"], 1)
+    );
     assert_eq!(picture.critical_path, path);
 }
 

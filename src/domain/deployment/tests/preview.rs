@@ -39,7 +39,12 @@ fn a_rollback_is_told_in_its_order_with_what_is_left_as_it_is_at_the_end() {
         assert_eq!((seen.from, seen.to, seen.refused), ("running", "rolling-back", None));
         assert_eq!(
             lines,
-            ["web 1 a rollback-stopping", "api 2 a rollback-waiting", "db 3 a rollback-waiting", "cache - - kept"]
+            [
+                "web 1 a rollback-stopping",
+                "api 2 a rollback-waiting",
+                "db 3 a rollback-waiting",
+                "cache - - kept"
+            ]
         );
     }
 }
@@ -90,7 +95,8 @@ fn a_pause_moves_no_service_and_what_goes_on_names_all_that_is_still_to_come() {
 
 #[test]
 fn each_state_of_a_service_begins_where_the_one_before_it_ended() {
-    let play = Play::of(brief(CHAIN, policy())).run("0 start\n 2 db healthy\n 2 cache healthy\n 4 api failed");
+    let play =
+        Play::of(brief(CHAIN, policy())).run("0 start\n 2 db healthy\n 2 cache healthy\n 4 api failed");
     let rows = spans(&play.deployment.brief, &play.journal, play.deployment.state().ended_at());
     assert_eq!(rows.len(), 5);
     for row in &rows {
@@ -99,7 +105,8 @@ fn each_state_of_a_service_begins_where_the_one_before_it_ended() {
             assert_ne!(pair[0].state, pair[1].state, "{row:?}");
         }
         let last = row.spans.last().map(|span| span.state.as_str());
-        let now = play.deployment.services().find(|(change, _)| change.name() == row.service).unwrap().1.word();
+        let now =
+            play.deployment.services().find(|(change, _)| change.name() == row.service).unwrap().1.word();
         assert!(last.is_none_or(|last| last == now), "{row:?}");
     }
 }
