@@ -38,7 +38,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
             table.row([
                 Cell::from(&row.deployment),
                 Cell::from(&row.service),
-                Cell::from(row.kind),
+                Cell::from(&row.kind),
                 Cell::from(&row.text),
             ]);
         }

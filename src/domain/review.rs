@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::deployment::{Brief, JournalEntry};
 use super::names::Wave;
 use super::plan::Action;
 
 /// How a deployment went. Times are seconds from its start.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Review {
     /// From the start until the end, or until the last entry.
     pub makespan_seconds: f64,
@@ -29,7 +29,7 @@ pub struct Review {
 }
 
 /// How a wave went.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WaveReview {
     /// Which; none for the shared part.
     pub wave: Option<Wave>,
@@ -46,7 +46,7 @@ pub struct WaveReview {
 }
 
 /// How a service went.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceReview {
     /// Its name, or `base`.
     pub service: String,
