@@ -25,9 +25,11 @@ mod parts;
 mod plan;
 mod schema;
 mod serve;
+mod server;
 mod simulate;
 mod sources;
 mod status;
+mod system;
 mod timeline;
 mod validate;
 mod why;
@@ -55,6 +57,9 @@ pub struct Common {
     /// Where the database, git caches and the simulated cluster live; wins over the configuration
     #[arg(long, global = true, env = "ORCHESTRATOR_DATA_DIR", value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
+    /// Which server is asked, where one is.
+    #[command(flatten)]
+    pub server: server::Options,
     /// How results are printed
     #[arg(long, short, global = true, value_enum, default_value_t)]
     pub output: Output,
@@ -141,6 +146,9 @@ pub struct OrderOption {
 pub fn run(cli: Cli) -> Exit {
     let Cli { common, command } = cli;
     parts::start_logging(&common, &command);
+    if let Err(failure) = server::check(&command) {
+        return failure.report();
+    }
     let outcome = match command {
         Command::Plan(options) => plan::run(&common, &options),
         Command::Graph(options) => graph::run(&common, &options),

@@ -117,7 +117,7 @@ pub enum Action {
 
 impl Action {
     /// Its stable name.
-    pub fn word(&self) -> &'static str {
+    pub const fn word(&self) -> &'static str {
         match self {
             Self::Sync => "sync",
             Self::Gate => "gate",

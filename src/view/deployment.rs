@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::deployment::{Blocker, Deployment, Removing, ServiceState};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision, Wave};
-use crate::domain::plan::{Change, Purpose};
+use crate::domain::plan::{Action, Change, Purpose};
 use crate::domain::removal::Removal;
 
 /// One deployment, service by service.
@@ -123,7 +123,21 @@ pub fn left(state: Option<&Removing>) -> Option<&str> {
     }
 }
 
+/// The action of a service that is left alone, by its word.
+pub const LEAVE: &str = Action::Leave.word();
+
 impl DeploymentView {
+    /// How many services there are; the shared part does not count.
+    pub fn service_count(&self) -> usize {
+        self.services.iter().filter(|service| service.wave.is_some()).count()
+    }
+
+    /// How many services are synced; the shared part does not count.
+    pub fn touched_count(&self) -> usize {
+        let sync = Action::Sync.word();
+        self.services.iter().filter(|service| service.wave.is_some() && service.action == sync).count()
+    }
+
     /// A deployment as it is shown.
     pub fn of(deployment: &Deployment) -> Self {
         let (brief, state) = (&deployment.brief, deployment.state());
