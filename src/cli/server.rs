@@ -69,7 +69,8 @@ impl Options {
         };
         let token = text.trim();
         if token.is_empty() || !token.chars().all(|letter| letter.is_ascii_graphic()) {
-            let message = format!("{from} is not a token: it has to be one word of ASCII letters, digits and signs");
+            let message =
+                format!("{from} is not a token: it has to be one word of ASCII letters, digits and signs");
             return Err(Failure::new(Exit::InvalidInput, message));
         }
         Ok(Some(token.into()))
@@ -136,9 +137,9 @@ pub(super) fn check(command: &Command) -> Result<(), Failure> {
         | Command::Skip(_)
         | Command::Rollback(_) => return Ok(()),
     };
-    let given = std::env::args_os().skip(1).any(|argument| {
-        argument == "--server" || argument.to_string_lossy().starts_with("--server=")
-    });
+    let given = std::env::args_os()
+        .skip(1)
+        .any(|argument| argument == "--server" || argument.to_string_lossy().starts_with("--server="));
     if given {
         let message = format!("`{name}` works on this machine alone and needs no server: leave --server out");
         return Err(Failure::new(Exit::Usage, message));

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::output::plain;
 use super::{Common, Exit, Failure, parts};
-use crate::app::wish::{self, PlaceError, Wish};
 use crate::app;
+use crate::app::wish::{self, PlaceError, Wish};
 use crate::client::{Client, ClientError, DeploymentQuery, Feed, Wanted};
 use crate::config::Config;
 use crate::domain::deployment::{Command, Deployment, JournalEntry};

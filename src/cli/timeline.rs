@@ -147,7 +147,8 @@ impl View {
             let took = deployment.started_at.map_or(String::new(), |start| {
                 format!(" after {}", output::length(end.duration_since(start).as_secs_f64()))
             });
-            let reason = deployment.reason.as_ref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
+            let reason =
+                deployment.reason.as_ref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
             stage.line(&format!("{} {}{took}{reason}", self.label, output::state(&deployment.state)));
         }
     }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use crate::domain::diagnostic::Diagnostic;
+use crate::domain::diagnostic::{Diagnostic, Place};
 
 /// What a server says of a request that it does not fulfil (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -16,8 +17,8 @@ pub struct Problem {
     /// What is wrong, in one sentence.
     #[serde(default)]
     pub detail: String,
-    /// All that is wrong with the input.
-    #[serde(default)]
+    /// All that is wrong with the input, as far as this program knows the words for it.
+    #[serde(default, deserialize_with = "understood")]
     pub diagnostics: Vec<Diagnostic>,
     /// The id of the request, for whoever looks into the server's logs.
     #[serde(default)]
@@ -40,6 +41,22 @@ impl Problem {
     fn said(&self) -> String {
         let words = if self.detail.is_empty() { self.title.to_lowercase() } else { self.detail.clone() };
         plain(&words)
+    }
+}
+
+/// The diagnostics that are understood: a newer server may have words that this program does not know.
+fn understood<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Diagnostic>, D::Error> {
+    let all: Vec<Value> = Vec::deserialize(from)?;
+    let known = all.into_iter().filter_map(|one| serde_json::from_value::<Diagnostic>(one).ok());
+    Ok(known.map(|one| printable(&one)).collect())
+}
+
+fn printable(one: &Diagnostic) -> Diagnostic {
+    Diagnostic {
+        message: plain(&one.message),
+        place: Place { file: plain(&one.place.file), ..one.place },
+        help: one.help.as_deref().map(plain),
+        ..*one
     }
 }
 

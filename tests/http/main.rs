@@ -7,6 +7,7 @@
 mod support;
 
 mod access;
+mod client;
 mod frame;
 mod metrics;
 mod openapi;
