@@ -13,8 +13,10 @@ use crate::domain::catalog::Order;
 
 mod complete;
 mod control;
+mod customers;
 mod demo;
 mod deploy;
+mod events;
 mod exit;
 mod explain;
 mod generate;
@@ -110,6 +112,12 @@ pub enum Command {
     Why(why::Options),
     /// Show what services ran healthily, and how a deployment went
     History(history::Options),
+    /// Show all customers and environments at a glance
+    Customers(customers::Options),
+    /// Show what arrived, and what became of it
+    Events(events::Events),
+    /// Show requests that could not succeed, or try one again
+    DeadLetters(events::Letters),
     /// Agree to a plan
     Approve(control::Approve),
     /// Refuse a plan
@@ -164,6 +172,9 @@ pub fn run(cli: Cli) -> Exit {
         | Command::Status(_)
         | Command::Why(_)
         | Command::History(_)
+        | Command::Customers(_)
+        | Command::Events(_)
+        | Command::DeadLetters(_)
         | Command::Approve(_)
         | Command::Reject(_)
         | Command::Pause(_)
@@ -188,6 +199,9 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         Command::Status(options) => status::run(&common, &options).await,
         Command::Why(options) => why::run(&common, &options).await,
         Command::History(options) => history::run(&common, &options).await,
+        Command::Customers(options) => customers::run(&common, &options).await,
+        Command::Events(options) => events::events(&common, &options).await,
+        Command::DeadLetters(options) => events::letters(&common, &options).await,
         Command::Approve(options) => control::approve(&common, options).await,
         Command::Reject(options) => control::reject(&common, options).await,
         Command::Pause(options) => control::pause(&common, options).await,

@@ -16,9 +16,10 @@ use crate::config::Config;
 use crate::domain::deployment::{Command, Deployment, JournalEntry};
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, EventId, ServiceName};
-use crate::store::{DeploymentFilter, ServiceRevision, Store, Summary};
+use crate::store::{DeploymentFilter, EventFilter, PlaceFilter, ServiceRevision, Store, Summary};
+use crate::view::customer::CustomerView;
 use crate::view::deployment::DeploymentView;
-use crate::view::event::EventView;
+use crate::view::event::{EventView, LetterView};
 use crate::view::story::Story;
 use crate::view::waiting::Waiting;
 
@@ -154,6 +155,53 @@ impl System {
         }
     }
 
+    /// Customers and environments at a glance.
+    pub(super) async fn customers(&self, limit: u32) -> Result<Vec<CustomerView>, Failure> {
+        match self {
+            Self::Here(store) => {
+                let mut views = Vec::new();
+                for latest in store.newest(&PlaceFilter::default(), limit).await?.value {
+                    let mark = store.customer_mark(&latest.customer, &latest.environment).await?;
+                    views.push(CustomerView::of(latest, mark));
+                }
+                Ok(views)
+            }
+            Self::There(client) => Ok(client.customers(limit).await?),
+        }
+    }
+
+    /// Events, the newest first.
+    pub(super) async fn events(
+        &self,
+        customer: Option<&CustomerId>,
+        state: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<EventView>, Failure> {
+        match self {
+            Self::Here(store) => {
+                let filter = EventFilter {
+                    customer: customer.cloned(),
+                    state: state.map(str::to_owned),
+                    ..EventFilter::default()
+                };
+                let found = store.events(&filter, limit).await?.value;
+                Ok(found.into_iter().map(EventView::of).collect())
+            }
+            Self::There(client) => Ok(client.events(customer, state, limit).await?),
+        }
+    }
+
+    /// Requests that could not succeed, the newest first.
+    pub(super) async fn letters(&self, limit: u32) -> Result<Vec<LetterView>, Failure> {
+        match self {
+            Self::Here(store) => {
+                let found = store.dead_letters_before(None, limit).await?.value;
+                Ok(found.into_iter().map(LetterView::of).collect())
+            }
+            Self::There(client) => Ok(client.letters(limit).await?),
+        }
+    }
+
     /// An event that has to be there.
     pub(super) async fn event(&self, id: &EventId) -> Result<EventView, Failure> {
         match self {
@@ -208,7 +256,7 @@ impl System {
     pub(super) fn pulse(&self) -> Pulse<'_> {
         match self {
             Self::Here(store) => Pulse::Here(store, store.changed()),
-            Self::There(client) => Pulse::There(client.feed()),
+            Self::There(client) => Pulse::There(Box::new(client.feed())),
         }
     }
 }
@@ -218,7 +266,7 @@ pub(super) enum Pulse<'a> {
     /// The database says when this process wrote, and is asked whether another did.
     Here(&'a Store, watch::Receiver<u64>),
     /// The server's stream says.
-    There(Feed),
+    There(Box<Feed>),
 }
 
 impl Pulse<'_> {
