@@ -59,9 +59,6 @@ pub struct Common {
     /// Where the database, git caches and the simulated cluster live; wins over the configuration
     #[arg(long, global = true, env = "ORCHESTRATOR_DATA_DIR", value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
-    /// Which server is asked, where one is.
-    #[command(flatten)]
-    pub server: server::Options,
     /// How results are printed
     #[arg(long, short, global = true, value_enum, default_value_t)]
     pub output: Output,
@@ -71,6 +68,9 @@ pub struct Common {
     /// Log as JSON lines
     #[arg(long, global = true, env = "ORCHESTRATOR_LOG_JSON")]
     pub log_json: bool,
+    /// Which server is asked, where one is.
+    #[command(flatten)]
+    pub server: server::Options,
 }
 
 /// How results are printed.

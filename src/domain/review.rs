@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::deployment::{Brief, JournalEntry};
 use super::names::Wave;
 use super::plan::Action;
 
 /// How a deployment went. Times are seconds from its start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Review {
     /// From the start until the end, or until the last entry.
     pub makespan_seconds: f64,
@@ -29,9 +30,10 @@ pub struct Review {
 }
 
 /// How a wave went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WaveReview {
     /// Which; none for the shared part.
+    #[schema(value_type = Option<u32>)]
     pub wave: Option<Wave>,
     /// Services in it.
     pub services: usize,
@@ -46,11 +48,12 @@ pub struct WaveReview {
 }
 
 /// How a service went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceReview {
     /// Its name, or `base`.
     pub service: String,
     /// Its wave.
+    #[schema(value_type = Option<u32>)]
     pub wave: Option<Wave>,
     /// How many syncs were requested on the way forward.
     pub attempts: u32,

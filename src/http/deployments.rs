@@ -144,7 +144,7 @@ async fn one(
 /// What a deployment does, in which order and why.
 #[utoipa::path(get, path = "/api/v1/deployments/{id}/plan", tag = "deployments",
     params(("id" = String, Path, description = "Its id")),
-    responses((status = 200, description = "Its plan", body = Object)))]
+    responses((status = 200, description = "Its plan", body = Plan)))]
 async fn plan(
     State(server): State<Server>,
     caller: Caller,
@@ -166,7 +166,7 @@ struct Against {
 /// How the plan of a deployment differs from an earlier one.
 #[utoipa::path(get, path = "/api/v1/deployments/{id}/diff", tag = "deployments",
     params(("id" = String, Path, description = "Its id"), Against),
-    responses((status = 200, description = "The difference; all is new where there is no earlier one", body = Object)))]
+    responses((status = 200, description = "The difference; all is new where there is no earlier one", body = Diff)))]
 async fn diff(
     State(server): State<Server>,
     caller: Caller,

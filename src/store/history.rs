@@ -20,7 +20,6 @@ pub struct ServiceRevision {
     /// The service's name, or `base`.
     pub service: String,
     /// What it ran.
-    #[schema(value_type = Object)]
     pub baseline: Baseline,
     /// One hash over what that rendered from.
     #[schema(value_type = String)]

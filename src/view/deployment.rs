@@ -29,7 +29,6 @@ pub struct DeploymentView {
     /// In which sense the order is meant.
     pub order: String,
     /// What it is for.
-    #[schema(value_type = String)]
     pub purpose: Purpose,
     /// Who asked.
     pub requested_by: String,
@@ -53,7 +52,6 @@ pub struct DeploymentView {
     #[schema(required = false)]
     pub removals: Vec<RemovalView>,
     /// All that was wrong with the input of a rejected one.
-    #[schema(value_type = Vec<Object>)]
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -79,7 +77,6 @@ pub struct ServiceView {
     pub detail: Option<String>,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub blocker: Option<Blocker>,
     /// Since when it stands there.
     pub since: Option<Timestamp>,
@@ -98,7 +95,6 @@ pub struct RemovalView {
     pub reason: Option<String>,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub blocker: Option<Blocker>,
 }
 

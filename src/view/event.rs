@@ -31,7 +31,7 @@ pub struct EventView {
     pub reason: Option<String>,
     /// All that is wrong with a rejected one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>, required = false)]
+    #[schema(required = false)]
     pub diagnostics: Vec<Diagnostic>,
     /// The deployments that it led to.
     #[schema(value_type = Vec<String>)]
@@ -94,7 +94,6 @@ pub struct LetterView {
     /// How often.
     pub count: u64,
     /// All that is wrong with it.
-    #[schema(value_type = Vec<Object>)]
     pub faults: Vec<Diagnostic>,
     /// The trigger's resource, as text.
     pub resource: String,

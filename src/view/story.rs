@@ -10,10 +10,8 @@ use crate::domain::review::{self, Review};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Story {
     /// In numbers.
-    #[schema(value_type = Object)]
     pub review: Review,
     /// Move by move, from the beginning.
-    #[schema(value_type = Vec<Object>)]
     pub journal: Vec<JournalEntry>,
 }
 

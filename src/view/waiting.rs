@@ -18,7 +18,6 @@ pub struct Waiting {
     pub kind: String,
     /// What is known of it; `blocker` is its word once more.
     #[serde(flatten)]
-    #[schema(value_type = Object)]
     pub blocker: Blocker,
     /// The same in a sentence.
     pub text: String,
