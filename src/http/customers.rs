@@ -13,12 +13,16 @@ use super::deployments::Wanted;
 use super::page::{self, OfPlaces, Page};
 use super::problem::Problem;
 use crate::domain::names::{CustomerId, Environment};
-use crate::store::Summary;
+use crate::store::{ServiceRevision, Summary};
 use crate::view::customer::CustomerView;
 use crate::view::wave::{self, WaveView};
 
 pub(super) fn routes() -> OpenApiRouter<Server> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(deployments)).routes(routes!(waves))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(deployments))
+        .routes(routes!(waves))
+        .routes(routes!(history))
 }
 
 /// All customers and environments, each with its newest deployment and what it was last brought to.
@@ -69,8 +73,35 @@ async fn deployments(
     Path(customer): Path<CustomerId>,
     Query(OfOne { environment, limit, cursor }): Query<OfOne>,
 ) -> Result<Json<Page<Summary>>, Problem> {
-    let wanted = Wanted { customer: Some(customer), environment, state: None, limit, cursor };
+    let wanted = Wanted { customer: Some(customer), environment, state: None, finished: None, limit, cursor };
     Ok(Json(wanted.page(&server, &caller).await?))
+}
+
+/// Which of a customer's services.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct OfServices {
+    /// In which environment.
+    #[param(value_type = String)]
+    environment: Environment,
+    /// Only this service, or `base` for the shared part.
+    service: Option<String>,
+}
+
+/// What the services of a customer ran healthily: by service, the newest first.
+#[utoipa::path(get, path = "/api/v1/customers/{customer}/history", tag = "customers",
+    params(("customer" = String, Path, description = "Its id"), OfServices),
+    responses((status = 200, description = "The revisions that are kept", body = Vec<ServiceRevision>)))]
+async fn history(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(customer): Path<CustomerId>,
+    Query(OfServices { environment, service }): Query<OfServices>,
+) -> Result<Json<Vec<ServiceRevision>>, Problem> {
+    page::known(&server, &caller, &customer).await?;
+    let found = server.app.store.history(&customer, &environment, service.as_deref()).await?;
+    Ok(Json(page::readable(found)))
 }
 
 /// The sync waves of a customer, as its latest deployments have them.

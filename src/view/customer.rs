@@ -1,14 +1,14 @@
 //! Customers and environments at a glance.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::names::{CustomerId, Environment, Revision};
 use crate::store::{Mark, Summary};
 
 /// A customer and environment at a glance.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Customer)]
 pub struct CustomerView {
     /// Whose.
@@ -24,7 +24,7 @@ pub struct CustomerView {
 }
 
 /// What a customer and environment was brought to.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Deployed {
     /// The commit.
     #[schema(value_type = String)]
