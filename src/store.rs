@@ -47,7 +47,7 @@ pub use deployments::{DeploymentFilter, Summary};
 pub use error::StoreError;
 pub use events::{Accepted, EventFilter, EventState, NewEvent, Outcome, StoredEvent};
 pub use history::{Mark, Quarantined, ServiceRevision};
-pub use places::{Count, PlaceFilter};
+pub use places::{Count, Glance, OverviewFilter, PlaceFilter};
 pub use save::Save;
 pub use settle::Settlement;
 pub use stream::{Happening, HappeningKind, Kept};
