@@ -17,7 +17,7 @@ use crate::domain::audit::Origin;
 use crate::domain::deployment::{Command, Deployment, JournalEntry};
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, EventId, ServiceName};
-use crate::store::{DeploymentFilter, EventFilter, PlaceFilter, ServiceRevision, Store, Summary};
+use crate::store::{DeploymentFilter, EventFilter, OverviewFilter, ServiceRevision, Store, Summary};
 use crate::view::customer::CustomerView;
 use crate::view::deployment::DeploymentView;
 use crate::view::event::{EventView, LetterView};
@@ -160,12 +160,8 @@ impl System {
     pub(super) async fn customers(&self, limit: u32) -> Result<Vec<CustomerView>, Failure> {
         match self {
             Self::Here(store) => {
-                let mut views = Vec::new();
-                for latest in store.newest(&PlaceFilter::default(), limit).await?.value {
-                    let mark = store.customer_mark(&latest.customer, &latest.environment).await?;
-                    views.push(CustomerView::of(latest, mark));
-                }
-                Ok(views)
+                let found = store.overview(&OverviewFilter::default(), limit).await?.value;
+                Ok(found.into_iter().map(CustomerView::of).collect())
             }
             Self::There(client) => Ok(client.customers(limit).await?),
         }

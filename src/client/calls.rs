@@ -18,7 +18,7 @@ use crate::view::story::Story;
 use crate::view::waiting::Waiting;
 
 /// Rows on a page, at most.
-const MOST: u32 = 500;
+const MOST: u32 = 1_000;
 
 /// A page of a list.
 #[derive(Debug, Clone, Deserialize)]

@@ -50,8 +50,8 @@ pub(super) struct Wanted {
     pub(super) state: Option<String>,
     /// Only those that are over, or only those that are not.
     pub(super) finished: Option<bool>,
-    /// Rows on a page; 50 where it is not given, at most 500.
-    #[param(minimum = 1, maximum = 500)]
+    /// Rows on a page; 50 where it is not given, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
     pub(super) limit: Option<u32>,
     /// Where the page begins: `next` of the page before.
     pub(super) cursor: Option<String>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::names::{CustomerId, Environment, Revision};
-use crate::store::{Mark, Summary};
+use crate::store::{Glance, Summary};
 
 /// A customer and environment at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -35,11 +35,11 @@ pub struct Deployed {
 
 impl CustomerView {
     /// A place as it is shown.
-    pub fn of(latest: Summary, mark: Option<Mark>) -> Self {
+    pub fn of((latest, deployed): Glance) -> Self {
         Self {
             customer: latest.customer.clone(),
             environment: latest.environment.clone(),
-            deployed: mark.map(|mark| Deployed { revision: mark.revision, at: mark.updated_at }),
+            deployed: deployed.map(|(revision, at)| Deployed { revision, at }),
             latest,
         }
     }
