@@ -33,5 +33,6 @@ pub mod probe;
 pub mod removal;
 pub mod review;
 pub mod schema;
+pub mod trace;
 pub mod values;
 pub mod yaml;
