@@ -4,7 +4,7 @@
 //! event or as an input in a deployment's inbox, like those of the trigger and of the command line. Limits come
 //! before anything is read, authentication before anything is parsed, and each failure is a problem (RFC 9457).
 //!
-//! The routes and the OpenAPI document come from the same definitions.
+//! The routes and the OpenAPI document come from the same definitions. The page is served beside them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,14 +46,20 @@ mod log_level;
 mod login;
 mod metrics;
 mod openapi;
+mod overview;
 mod page;
+mod picture;
+mod preview;
 mod problem;
 mod rollback;
+mod runs;
 mod session;
 mod signature;
 mod status;
 mod stream;
+mod timeline;
 mod waves;
+mod web;
 mod webhooks;
 
 pub use connection::ServeError;
@@ -142,11 +148,16 @@ fn routes() -> OpenApiRouter<Server> {
     OpenApiRouter::new()
         .merge(deployments::routes())
         .merge(commands::routes())
+        .merge(preview::routes())
+        .merge(timeline::routes())
+        .merge(picture::routes())
         .merge(waves::routes())
         .merge(dependencies::routes())
         .merge(health::routes())
         .merge(rollback::routes())
         .merge(customers::routes())
+        .merge(overview::routes())
+        .merge(runs::routes())
         .merge(events::routes())
         .merge(audit::routes())
         .merge(stream::routes())
@@ -163,6 +174,7 @@ fn router(server: Server) -> Router {
     let (router, _) = routes().split_for_parts();
     let max_body = usize::try_from(server.settings.max_body.as_u64()).unwrap_or(usize::MAX);
     router
+        .merge(web::routes())
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&server), idempotency::once))

@@ -14,6 +14,7 @@ mod login;
 mod metrics;
 mod oidc;
 mod openapi;
+mod page;
 mod people;
 mod reading;
 mod stream;

@@ -64,6 +64,7 @@ impl Keys {
 
 /// Whether a key is meant for signatures of this algorithm. A key never checks an algorithm of another kind, so that a
 /// public key cannot be taken for a shared secret.
+#[allow(clippy::wildcard_enum_match_arm, reason = "what is not listed checks nothing")]
 fn checks(key: &Jwk, algorithm: Algorithm) -> bool {
     let signs = key.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
     let named = key.common.key_algorithm.as_ref();

@@ -130,14 +130,14 @@ async fn inputs_wait_in_order_and_their_ids_never_come_again() {
     let (first, _lease) = store.planned("first").await;
     let name = &first.brief.id;
     let resume = Input::Command { by: "joe".into(), command: Command::Resume };
-    store.send(name, &pause(), at(2)).await.unwrap();
-    store.send(name, &resume, at(3)).await.unwrap();
+    store.send(name, &pause(), &Origin::cli("somebody"), at(2)).await.unwrap();
+    store.send(name, &resume, &Origin::cli("somebody"), at(3)).await.unwrap();
     assert_eq!(store.inbox(name).await.unwrap().value, [(1, pause()), (2, resume.clone())]);
     assert_eq!(store.any_inbox().await.unwrap(), std::slice::from_ref(name));
     store.drop_input(name, 1).await.unwrap();
     store.drop_input(name, 2).await.unwrap();
     store.drop_input(name, 2).await.unwrap();
-    store.send(name, &resume, at(4)).await.unwrap();
+    store.send(name, &resume, &Origin::cli("somebody"), at(4)).await.unwrap();
     assert_eq!(store.inbox(name).await.unwrap().value, [(3, resume)]);
 }
 
