@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::deployment::{Brief, JournalEntry, State};
 use super::names::EventId;
+use super::spans::spans as rows;
 
 /// What a `traceparent` says (W3C Trace Context).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,68 +162,52 @@ pub fn spans(context: &TraceContext, past: Past<'_>) -> Vec<Span> {
     if let Some(started) = started {
         spans.push(span("queued", "queued", &whole, brief.created_at, started.at));
     }
-    for change in &plan.changes {
-        let name = change.name();
-        let steps = steps(name, journal, end);
-        let (Some(first), Some(last)) = (steps.first(), steps.last()) else { continue };
-        let mut service = span(&format!("service {name}"), name, &whole, first.start, last.end);
+    for row in rows(brief, journal, Some(end)) {
+        let name = row.service.as_str();
+        let busy: Vec<_> = row.spans.iter().enumerate().filter(|(_, stay)| is_busy(&stay.state)).collect();
+        let (Some((_, first)), Some((_, last)), Some(at_the_end)) =
+            (busy.first(), busy.last(), row.spans.last())
+        else {
+            continue;
+        };
+        let mut service = span(&format!("service {name}"), name, &whole, first.from, last.to.unwrap_or(end));
         service.attributes.push(("deployment.service", name.to_owned()));
-        if let Some(wave) = change.wave {
+        if let Some(wave) = row.wave {
             service.attributes.push(("deployment.wave", wave.0.to_string()));
         }
-        service.attributes.push(("deployment.service.state", last.next.to_owned()));
-        if matches!(last.next, "failed" | "rollback-failed" | "unhealthy") {
-            service.error = Some(last.cause.to_owned());
-        }
+        service.attributes.push(("deployment.service.state", at_the_end.state.clone()));
+        service.error = is_failure(&at_the_end.state).then(|| at_the_end.cause.clone());
         let parent = service.id.clone();
         spans.push(service);
-        for (number, step) in steps.iter().enumerate() {
-            let key = format!("{name}/{number}");
-            let mut span = span(step.state, &key, &parent, step.start, step.end);
+        for (number, stay) in busy {
+            let mut span =
+                span(&stay.state, &format!("{name}/{number}"), &parent, stay.from, stay.to.unwrap_or(end));
             span.attributes.push(("deployment.service", name.to_owned()));
-            if matches!(step.next, "failed" | "retrying" | "rollback-failed") {
-                span.error = Some(step.cause.to_owned());
-            }
+            let next = row.spans.get(number + 1).filter(|next| is_failure(&next.state));
+            span.error = next.map(|next| next.cause.clone());
             spans.push(span);
         }
     }
     spans
 }
 
-/// A time that a service spent in a state in which something is done for it.
-struct Step<'a> {
-    state: &'a str,
-    start: Timestamp,
-    end: Timestamp,
-    /// The state after it, and why.
-    next: &'a str,
-    cause: &'a str,
+/// Whether something is done for a service in a state with this word, and not only waited for others.
+fn is_busy(state: &str) -> bool {
+    !matches!(
+        state,
+        "waiting"
+            | "healthy"
+            | "failed"
+            | "skipped"
+            | "rollback-waiting"
+            | "rolled-back"
+            | "rollback-failed"
+            | "kept"
+    )
 }
 
-fn steps<'a>(service: &str, journal: &'a [JournalEntry], end: Timestamp) -> Vec<Step<'a>> {
-    let mut steps: Vec<Step<'a>> = Vec::new();
-    let mut open: Option<(&'a str, Timestamp)> = None;
-    let moved = journal.iter().flat_map(|entry| entry.transitions.iter().map(move |moved| (entry.at, moved)));
-    for (at, moved) in moved.filter(|(_, moved)| moved.service.as_deref() == Some(service)) {
-        // A state that is entered again is the same one seen more closely.
-        if open.is_some_and(|(state, _)| state == moved.to) {
-            continue;
-        }
-        if let Some((state, start)) = open.take() {
-            steps.push(Step { state, start, end: at, next: &moved.to, cause: &moved.cause });
-        }
-        let waits = matches!(
-            moved.to.as_str(),
-            "waiting" | "healthy" | "failed" | "skipped" | "rolled-back" | "rollback-failed" | "kept"
-        );
-        if !waits {
-            open = Some((&moved.to, at));
-        }
-    }
-    if let Some((state, start)) = open {
-        steps.push(Step { state, start, end, next: state, cause: "" });
-    }
-    steps
+fn is_failure(state: &str) -> bool {
+    matches!(state, "failed" | "retrying" | "unhealthy" | "rollback-failed" | "rollback-retrying")
 }
 
 #[cfg(test)]
