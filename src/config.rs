@@ -27,12 +27,14 @@ pub mod metrics;
 pub mod oidc;
 pub mod rollouts;
 pub mod tls;
+pub mod tracing;
 
 pub use grpc::{Grpc, Token};
 pub use health::Microservices;
 pub use http::Http;
 pub use logging::Logging;
 pub use tls::Tls;
+pub use tracing::Tracing;
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +48,8 @@ pub struct Config {
     pub http: Option<Http>,
     /// What is logged.
     pub logging: Logging,
+    /// Where traces are told.
+    pub tracing: Tracing,
     /// The repositories, and what their refs deploy.
     pub sources: Vec<Source>,
     /// How git is run.
@@ -75,6 +79,7 @@ impl Default for Config {
             grpc: Grpc::default(),
             http: None,
             logging: Logging::default(),
+            tracing: Tracing::default(),
             sources: Vec::new(),
             git: GitSettings::default(),
             helm: Helm::default(),
@@ -381,6 +386,9 @@ impl Config {
         for token in &mut self.grpc.tokens {
             resolve(format!("grpc.tokens[{}].token", token.name), &mut token.token)?;
         }
+        for header in &mut self.tracing.headers {
+            resolve(format!("tracing.headers[{}]", header.name), &mut header.value)?;
+        }
         for webhook in self.http.iter_mut().flat_map(|http| &mut http.webhooks.github) {
             for secret in &mut webhook.secrets {
                 resolve(format!("http.webhooks.github[{}].secrets", webhook.source), secret)?;
@@ -418,6 +426,7 @@ impl Config {
         }
         self.microservices.health_check.check(&self.cluster)?;
         self.logging.check()?;
+        self.tracing.check()?;
         if let Some(http) = &self.http {
             http.check(&self.sources)?;
         }

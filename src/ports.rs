@@ -13,6 +13,7 @@ use crate::domain::names::{AppName, Namespace, RequestId, Revision, SourceName};
 use crate::domain::probe::address::Service;
 use crate::domain::probe::{Outcome, Question};
 use crate::domain::removal::Removal;
+use crate::domain::trace::Span;
 
 /// The Applications of an Argo CD.
 #[async_trait]
@@ -209,6 +210,24 @@ pub enum SourceError {
         limit: u64,
     },
     /// The repository is not configured, or its configuration is refused.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Whoever collects traces.
+#[async_trait]
+pub trait Collector: Send + Sync {
+    /// Takes spans, all or none. The same spans may come again.
+    async fn take(&self, spans: &[Span]) -> Result<(), CollectorError>;
+}
+
+/// Why spans were not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CollectorError {
+    /// It cannot be reached, or says that it may be later.
+    #[error("the collector cannot be reached: {0}")]
+    Unavailable(String),
+    /// It never will.
     #[error("{0}")]
     Refused(String),
 }

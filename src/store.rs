@@ -42,6 +42,7 @@ mod save;
 mod sessions;
 mod settle;
 mod stream;
+mod traces;
 mod worker;
 mod writer;
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::{Command, Common, Exit, Failure, output};
 use crate::adapters::argocd::{self, ArgoCd, Hold, PerCustomer};
 use crate::adapters::git::{Git, GitSettings, Repository};
+use crate::adapters::otlp::Otlp;
 use crate::adapters::probe::{self, HttpProbe};
 use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::script::Script;
@@ -19,7 +20,7 @@ use crate::config::{Cluster, Config};
 use crate::domain::manifest::Rules;
 use crate::domain::manifest::bundle::Layout;
 use crate::logging;
-use crate::ports::Probe;
+use crate::ports::{Collector, Probe};
 use crate::store::{Settings, Store, WorkerLease};
 
 /// The configuration of this run.
@@ -135,6 +136,17 @@ fn wire(
     config: Config,
 ) -> Result<App, Failure> {
     Ok(App { store, cluster, probe, values: Arc::new(git(&config)?), config: Arc::new(config) })
+}
+
+/// Who is told of traces, where somebody is.
+pub(super) fn collector(config: &Config) -> Result<Option<Arc<dyn Collector>>, Failure> {
+    let settings = &config.tracing;
+    let Some(endpoint) = &settings.otlp_endpoint else { return Ok(None) };
+    let headers: Vec<_> =
+        settings.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
+    let collector = Otlp::new(endpoint, &headers)
+        .map_err(|error| Failure::new(Exit::InvalidInput, format!("tracing.otlp-endpoint: {error}")))?;
+    Ok(Some(Arc::new(collector)))
 }
 
 /// The repositories of a configuration.
