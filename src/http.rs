@@ -58,6 +58,7 @@ mod signature;
 mod status;
 mod stream;
 mod timeline;
+mod swagger;
 mod waves;
 mod web;
 mod webhooks;
@@ -175,6 +176,7 @@ fn router(server: Server) -> Router {
     let max_body = usize::try_from(server.settings.max_body.as_u64()).unwrap_or(usize::MAX);
     router
         .merge(web::routes())
+        .merge(swagger::routes())
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&server), idempotency::once))

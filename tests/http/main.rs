@@ -19,6 +19,7 @@ mod page;
 mod people;
 mod reading;
 mod stream;
+mod swagger;
 mod tls;
 mod webhooks;
 mod writing;
