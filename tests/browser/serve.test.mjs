@@ -118,7 +118,7 @@ test("who may not approve is told so in the dialog", async () => {
 
 test("approve, pause, resume and rollback say what they will do, and do it", async () => {
   const id = await waiting();
-  const { page, close } = await as("approver", `deployments/${id}`);
+  const { page, close } = await as("admin", `deployments/${id}`);
   await state(page, "awaiting approval");
   await press(page, "Approve", { says: /services:/, picture: "dialog-approve" });
   await state(page, "running");
@@ -139,7 +139,7 @@ test("approve, pause, resume and rollback say what they will do, and do it", asy
 
 test("reject and abort end a deployment, with a reason that is kept", async () => {
   const first = await waiting();
-  const { page, close } = await as("approver", `deployments/${first}`);
+  const { page, close } = await as("admin", `deployments/${first}`);
   await press(page, "Reject", { says: /Nothing is deployed/, picture: "dialog-reject", reason: "not today" });
   await page.locator(".head .badge", { hasText: /aborted|rejected|failed/ }).waitFor();
   await page.getByText("not today").first().waitFor();
