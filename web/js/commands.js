@@ -69,8 +69,9 @@ export async function give(command, id, service) {
       const given = body(command, service);
       if (command.reason && text) given.reason = text;
       if (command.word === "approve") given.plan = deployment.plan;
-      // A deployment that runs moves all the time; what stands still is meant as it was looked at.
-      const still = ["awaiting-approval", "paused", ...OVER].includes(deployment.state);
+      // A deployment that runs, or is paused with something in flight, moves all the time; what stands still is meant as
+      // it was looked at.
+      const still = ["awaiting-approval", ...OVER].includes(deployment.state);
       return post(`${path}/${command.word}`, given, { key, tag: still ? tag : null }).then((answer) => {
         notice(answer.event ? `${name}: asked for as ${answer.event}` : `${name}: on its way`);
       });
