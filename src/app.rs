@@ -22,6 +22,7 @@ pub mod graph;
 pub mod inline_values;
 pub mod intake;
 pub mod receive;
+pub mod traces;
 pub mod wish;
 
 /// The parts, wired once by whoever starts the program. Cheap to clone.
@@ -98,7 +99,8 @@ pub async fn submit(
 ) -> Result<Accepted, StoreError> {
     let kind = request.kind;
     let source = request.source.clone();
-    let accepted = store.accept(NewEvent { id, request, received_at: now, origin }).await?;
+    let accepted =
+        store.accept_within(NewEvent { id, request, received_at: now, origin }, traces::given()).await?;
     tracing::info!(event = %accepted.event, duplicate = accepted.duplicate, ?kind, %source, "event accepted");
     Ok(accepted)
 }

@@ -22,14 +22,19 @@ pub mod argo_cd;
 pub mod grpc;
 pub mod health;
 pub mod http;
+pub mod logging;
+pub mod metrics;
 pub mod oidc;
 pub mod rollouts;
 pub mod tls;
+pub mod tracing;
 
 pub use grpc::{Grpc, Token};
 pub use health::Microservices;
 pub use http::Http;
+pub use logging::Logging;
 pub use tls::Tls;
+pub use tracing::Tracing;
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -41,6 +46,10 @@ pub struct Config {
     pub grpc: Grpc,
     /// The HTTP interface; none where it is not served.
     pub http: Option<Http>,
+    /// What is logged.
+    pub logging: Logging,
+    /// Where traces are told.
+    pub tracing: Tracing,
     /// The repositories, and what their refs deploy.
     pub sources: Vec<Source>,
     /// How git is run.
@@ -69,6 +78,8 @@ impl Default for Config {
             data_dir: "orchestrator-data".into(),
             grpc: Grpc::default(),
             http: None,
+            logging: Logging::default(),
+            tracing: Tracing::default(),
             sources: Vec::new(),
             git: GitSettings::default(),
             helm: Helm::default(),
@@ -375,6 +386,9 @@ impl Config {
         for token in &mut self.grpc.tokens {
             resolve(format!("grpc.tokens[{}].token", token.name), &mut token.token)?;
         }
+        for header in &mut self.tracing.headers {
+            resolve(format!("tracing.headers[{}]", header.name), &mut header.value)?;
+        }
         for webhook in self.http.iter_mut().flat_map(|http| &mut http.webhooks.github) {
             for secret in &mut webhook.secrets {
                 resolve(format!("http.webhooks.github[{}].secrets", webhook.source), secret)?;
@@ -411,6 +425,8 @@ impl Config {
             argo_cd.check(self.sync_wave.removed_services)?;
         }
         self.microservices.health_check.check(&self.cluster)?;
+        self.logging.check()?;
+        self.tracing.check()?;
         if let Some(http) = &self.http {
             http.check(&self.sources)?;
         }

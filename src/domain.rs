@@ -35,5 +35,6 @@ pub mod removal;
 pub mod review;
 pub mod schema;
 pub mod spans;
+pub mod trace;
 pub mod values;
 pub mod yaml;

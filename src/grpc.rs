@@ -28,9 +28,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
-use crate::app::App;
 use crate::app::receive::{Arrival, Refusal};
+use crate::app::{App, traces};
 use crate::config::Token;
 use crate::domain::audit::{Origin, Via};
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
@@ -247,7 +248,11 @@ impl Trigger for Service {
             return Err(Status::resource_exhausted("too many calls at once; try again"));
         };
         let address = address(request.extensions());
-        let receipt = Self::execute(self, request.into_inner(), address).await?;
+        let said =
+            request.metadata().get("traceparent").and_then(|said| said.to_str().ok()).map(str::to_owned);
+        let call = Self::execute(self, request.into_inner(), address);
+        let span = tracing::info_span!("grpc", call = "Execute", address = ?address);
+        let receipt = traces::within(said.as_deref(), call).instrument(span).await?;
         let response = serde_json::to_vec(&receipt).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(ExecuteResponse { response }))
     }

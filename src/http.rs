@@ -42,6 +42,7 @@ mod health;
 mod idempotency;
 mod limits;
 mod local;
+mod log_level;
 mod login;
 mod metrics;
 mod openapi;
@@ -105,6 +106,10 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let certificates =
         settings.tls.as_ref().map(|tls| Certificates::read(tls, &[b"http/1.1"])).transpose()?;
+    let scrapers = match &settings.metrics {
+        Some(settings) => Some(metrics::bind(settings).await?),
+        None => None,
+    };
     let provider = settings.oidc.clone().map(Provider::new).transpose()?;
     let server = Arc::new(Shared {
         provider,
@@ -120,7 +125,15 @@ pub async fn serve(
     });
     let (connections, head) = (server.settings.max_connections, server.timeout());
     let counting = tokio::spawn(metrics::follow(Arc::clone(&server)));
-    let served = connection::serve(router(server), certificates, listener, connections, head, stop).await;
+    let scraped = scrapers.map(|listener| metrics::serve(Arc::clone(&server), listener, stop.clone()));
+    let scraped = async {
+        match scraped {
+            Some(scraped) => scraped.await,
+            None => Ok(()),
+        }
+    };
+    let served = connection::serve(router(server), certificates, listener, connections, head, stop);
+    let served = tokio::try_join!(served, scraped).map(|((), ())| ());
     counting.abort();
     served
 }
@@ -151,6 +164,7 @@ fn routes() -> OpenApiRouter<Server> {
         .merge(webhooks::routes())
         .merge(login::routes())
         .merge(status::routes())
+        .merge(log_level::routes())
         .merge(metrics::routes())
         .merge(actuator::routes())
         .merge(openapi::routes())

@@ -14,10 +14,12 @@
 pub mod adapters;
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod domain;
 pub mod grpc;
 pub mod http;
+pub mod logging;
 pub mod ports;
 pub mod store;
 pub mod tls;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::App;
+use super::traces;
 use crate::domain::audit::Origin;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::event::{self, KnownSource};
@@ -24,7 +25,7 @@ pub struct Receipt {
     pub deployments: Vec<String>,
     /// All that is wrong with a dead letter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>, required = false)]
+    #[schema(required = false)]
     pub faults: Vec<Diagnostic>,
 }
 
@@ -119,7 +120,13 @@ impl App {
             return Err(Refusal::NotCovered);
         }
         request.scope = scope.customers.to_vec();
-        Ok(Receipt::accepted(&self.submit(request, id, origin, now).await?))
+        let submitted = self.submit(request, id, origin, now);
+        // What the payload says comes from further away than what carried it.
+        let accepted = match traces::in_payload(&payload) {
+            Some(trace) => traces::within(Some(&trace.to_string()), submitted).await?,
+            None => submitted.await?,
+        };
+        Ok(Receipt::accepted(&accepted))
     }
 
     /// The inner layer is all that is wrong; it names only what the sender may know of.

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Common, Exit, Failure, parts};
-use crate::app::App;
+use crate::app::{App, traces};
 use crate::config::Http;
 use crate::{grpc, http, worker};
 
@@ -59,6 +59,10 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     let worker = tokio::spawn(worker::run(app.clone(), lease, stop.clone()));
     let trigger = tokio::spawn(grpc::serve(app.clone(), listener, stop.clone()));
     let web = tokio::spawn(web(app.clone(), http, epoch, stop.clone()));
+    if let Some(collector) = parts::collector(&app.config)? {
+        let ratio = app.config.tracing.sample_ratio;
+        tokio::spawn(traces::tell(app.store.clone(), collector, ratio, stop.clone()));
+    }
     tokio::pin!(worker, trigger, web);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let ended = tokio::select! {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::domain::access::Grant;
 use crate::domain::names::{CustomerId, SourceName};
 
+use super::metrics::MetricsListener;
 use super::oidc::Oidc;
 use super::{Source, Tls};
 
@@ -49,6 +50,8 @@ pub struct Http {
     pub oidc: Option<Oidc>,
     /// Who may tell of pushes.
     pub webhooks: Webhooks,
+    /// A port for scrapers alone; none for none: `/metrics` is served here in any case.
+    pub metrics: Option<MetricsListener>,
     /// How many customers metrics tell apart; the others are counted as `other`, and 0 tells none apart. Default
     /// 200.
     pub metrics_customers: usize,
@@ -70,6 +73,7 @@ impl Default for Http {
             certificates: Vec::new(),
             oidc: None,
             webhooks: Webhooks::default(),
+            metrics: None,
             metrics_customers: 200,
         }
     }
@@ -237,6 +241,9 @@ impl Http {
                 "must be 1 at least: nothing could be asked".into(),
             ));
         }
+        if let Some(metrics) = &self.metrics {
+            metrics.check()?;
+        }
         if let Some(tls) = &self.tls {
             tls.check("http.tls")?;
         }
@@ -332,6 +339,11 @@ mod tests {
         check(&[
             ("{}", ""),
             ("{listen: '127.0.0.1:1'}", ""),
+            ("{metrics: {listen: '127.0.0.1:1'}}", ""),
+            ("{metrics: {}}", "listen"),
+            ("{metrics: {listen: '0.0.0.0:1'}}", "http.metrics.allow-plaintext"),
+            ("{metrics: {listen: '0.0.0.0:1', allow-plaintext: true}}", ""),
+            (&format!("{{metrics: {{listen: '0.0.0.0:1', token-sha256: {digest}}}}}"), "allow-plaintext"),
             ("{listen: '[::1]:1'}", ""),
             ("{listen: '0.0.0.0:1'}", "http.allow-plaintext"),
             ("{listen: '0.0.0.0:1', allow-plaintext: true}", "without `http.tokens`, `http.oidc`"),

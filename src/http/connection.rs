@@ -39,6 +39,14 @@ pub enum ServeError {
     /// No more connections can be accepted.
     #[error("the HTTP server does not accept connections any more")]
     Closed,
+    /// The port for scrapers.
+    #[error("http.metrics.listen: cannot listen on {listen}: {reason}")]
+    Metrics {
+        /// Where.
+        listen: SocketAddr,
+        /// Why not.
+        reason: String,
+    },
     /// Certificate or key.
     #[error(transparent)]
     Certificate(#[from] CertificateError),

@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::audit::{self, Entry};
 use super::places::listed;
+use super::traces;
 use super::writer::Write;
 use super::{Found, Store, StoreError, from_json, micros, name, number, text, timestamp};
 use super::{timestamp_if_any, to_json};
@@ -17,6 +18,7 @@ use crate::domain::diagnostic::Diagnostic;
 use crate::domain::event::{Request, Trigger};
 use crate::domain::names::{CustomerId, DeploymentId, Environment, EventId, SourceName};
 use crate::domain::plan::fingerprint;
+use crate::domain::trace::TraceContext;
 
 /// An event to be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +144,19 @@ impl Store {
     /// [`StoreError::Busy`] when too much waits; others when the database does not take it. In each case the
     /// sender has to try again.
     pub async fn accept(&self, event: NewEvent) -> Result<Accepted, StoreError> {
-        self.write(Accept::new(event)?).await
+        self.accept_within(event, None).await
+    }
+
+    /// The same for an event whose sender said of which trace it is part.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub async fn accept_within(
+        &self,
+        event: NewEvent,
+        trace: Option<TraceContext>,
+    ) -> Result<Accepted, StoreError> {
+        self.write(Accept::new(event, trace)?).await
     }
 
     /// The events that are to be worked on now, oldest first.
@@ -231,7 +245,7 @@ impl Store {
     }
 
     async fn links(&self, event: &EventId) -> Result<Vec<DeploymentId>, StoreError> {
-        let mut connection = self.readers().acquire().await?;
+        let mut connection = self.readers().pool.acquire().await?;
         linked(&mut connection, event.as_str()).await
     }
 }
@@ -310,6 +324,7 @@ impl Keys {
 
 struct Accept {
     event: NewEvent,
+    trace: Option<TraceContext>,
     keys: Keys,
     request: String,
     action: &'static str,
@@ -317,7 +332,7 @@ struct Accept {
 }
 
 impl Accept {
-    fn new(event: NewEvent) -> Result<Self, StoreError> {
+    fn new(event: NewEvent, trace: Option<TraceContext>) -> Result<Self, StoreError> {
         let keys = Keys::of(&event.request);
         let request = to_json(&event.request)?;
         let action = match &event.request.trigger {
@@ -325,7 +340,7 @@ impl Accept {
             Trigger::Other { .. } | Trigger::Manual { .. } => event.request.kind.word(),
         };
         let detail = serde_json::to_value(&event.request).unwrap_or_default();
-        Ok(Self { event, keys, request, action, detail })
+        Ok(Self { event, trace, keys, request, action, detail })
     }
 }
 
@@ -372,6 +387,9 @@ impl Write for Accept {
                 before: None,
             };
             audit::put(connection, entry).await?;
+            if let Some(trace) = &self.trace {
+                traces::put(connection, id, trace).await?;
+            }
             return Ok(Accepted { event: id.clone(), duplicate: false, deployments: Vec::new() });
         }
         let known = sqlx::query(

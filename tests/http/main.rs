@@ -8,7 +8,9 @@ mod support;
 
 mod access;
 mod audit;
+mod client;
 mod frame;
+mod log_level;
 mod login;
 mod metrics;
 mod oidc;
