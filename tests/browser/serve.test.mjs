@@ -137,6 +137,34 @@ test("approve, pause, resume and rollback say what they will do, and do it", asy
   await close();
 });
 
+test("a service that failed is tried again, or done without", async () => {
+  const id = await waiting();
+  const { page, close } = await as("admin", `deployments/${id}`);
+  await state(page, "awaiting approval");
+  await press(page, "Approve");
+  await state(page, "running");
+  const box = page.locator(".box[data-service='cert-manager']");
+  await page.locator(".box[data-service='cert-manager']:is(.tone-busy, .tone-proof)").waitFor({ timeout: 40_000 });
+  // What is in flight goes on to its end, and this one never gets healthy.
+  await press(page, "Pause");
+  const side = page.getByRole("complementary");
+  for (const [name, picture] of [["Retry cert-manager", "dialog-retry-service"], ["Skip cert-manager", "dialog-skip"]]) {
+    await page.locator(".box[data-service='cert-manager'].tone-bad").waitFor({ timeout: 40_000 });
+    await box.click();
+    await side.getByRole("button", { name }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("heading", { name: `${name}?` }).waitFor();
+    await accessible(page);
+    await shot(page, picture);
+    await dialog.getByRole("button", { name }).click();
+    await dialog.waitFor({ state: "detached" });
+    await page.locator(".notice", { hasText: name }).first().waitFor();
+  }
+  await press(page, "Abort", { reason: "the test is over" });
+  await state(page, "aborted");
+  await close();
+});
+
 test("reject and abort end a deployment, with a reason that is kept", async () => {
   const first = await waiting();
   const { page, close } = await as("admin", `deployments/${first}`);
