@@ -179,6 +179,25 @@ test("reject and abort end a deployment, with a reason that is kept", async () =
   await close();
 });
 
+test("what would be taken back is told, and a service is taken back on its own", async () => {
+  // The demo went well, so there is something to take back.
+  const { page, close } = await open(browser, `${examples.url}#/rollbacks`);
+  const row = page.getByRole("row", { name: /^storefront/ });
+  await row.getByText(/it ran/).waitFor();
+  await sound(page, "rollback-analysis");
+  await row.getByRole("button", { name: "Roll back storefront" }).click();
+  const dialog = page.getByRole("dialog", { name: "Roll back storefront?" });
+  await dialog.getByText(/takes storefront .* back to what it last ran/).waitFor();
+  await shot(page, "dialog-take-back");
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await row.getByRole("button", { name: "Roll back storefront" }).click();
+  await dialog.getByRole("button", { name: "Roll back storefront" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await page.locator(".notice", { hasText: "Asked for as" }).waitFor();
+  await close();
+});
+
 test("a dead letter shows what is wrong with it, and is replayed by those who may", async () => {
   const hostile = "<img src=x onerror=alert(1)>";
   const sent = await fetch(`${server.url}api/v1/webhooks/argo-events`, {
