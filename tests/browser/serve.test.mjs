@@ -118,7 +118,7 @@ test("who may not approve is told so in the dialog", async () => {
 
 test("approve, pause, resume and rollback say what they will do, and do it", async () => {
   const id = await waiting();
-  const { page, close } = await as("approver", `deployments/${id}`);
+  const { page, close } = await as("admin", `deployments/${id}`);
   await state(page, "awaiting approval");
   await press(page, "Approve", { says: /services:/, picture: "dialog-approve" });
   await state(page, "running");
@@ -137,9 +137,37 @@ test("approve, pause, resume and rollback say what they will do, and do it", asy
   await close();
 });
 
+test("a service that failed is tried again, or done without", async () => {
+  const id = await waiting();
+  const { page, close } = await as("admin", `deployments/${id}`);
+  await state(page, "awaiting approval");
+  await press(page, "Approve");
+  await state(page, "running");
+  const box = page.locator(".box[data-service='cert-manager']");
+  await page.locator(".box[data-service='cert-manager']:is(.tone-busy, .tone-proof)").waitFor({ timeout: 40_000 });
+  // What is in flight goes on to its end, and this one never gets healthy.
+  await press(page, "Pause");
+  const side = page.getByRole("complementary");
+  for (const [name, picture] of [["Retry cert-manager", "dialog-retry-service"], ["Skip cert-manager", "dialog-skip"]]) {
+    await page.locator(".box[data-service='cert-manager'].tone-bad").waitFor({ timeout: 40_000 });
+    await box.click();
+    await side.getByRole("button", { name }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("heading", { name: `${name}?` }).waitFor();
+    await accessible(page);
+    await shot(page, picture);
+    await dialog.getByRole("button", { name }).click();
+    await dialog.waitFor({ state: "detached" });
+    await page.locator(".notice", { hasText: name }).first().waitFor();
+  }
+  await press(page, "Abort", { reason: "the test is over" });
+  await state(page, "aborted");
+  await close();
+});
+
 test("reject and abort end a deployment, with a reason that is kept", async () => {
   const first = await waiting();
-  const { page, close } = await as("approver", `deployments/${first}`);
+  const { page, close } = await as("admin", `deployments/${first}`);
   await press(page, "Reject", { says: /Nothing is deployed/, picture: "dialog-reject", reason: "not today" });
   await page.locator(".head .badge", { hasText: /aborted|rejected|failed/ }).waitFor();
   await page.getByText("not today").first().waitFor();
@@ -148,6 +176,25 @@ test("reject and abort end a deployment, with a reason that is kept", async () =
   await state(page, "awaiting approval");
   await press(page, "Abort", { says: /left as it is/, reason: "changed my mind" });
   await state(page, "aborted");
+  await close();
+});
+
+test("what would be taken back is told, and a service is taken back on its own", async () => {
+  // The demo went well, so there is something to take back.
+  const { page, close } = await open(browser, `${examples.url}#/rollbacks`);
+  const row = page.getByRole("row", { name: /^storefront/ });
+  await row.getByText(/it ran/).waitFor();
+  await sound(page, "rollback-analysis");
+  await row.getByRole("button", { name: "Roll back storefront" }).click();
+  const dialog = page.getByRole("dialog", { name: "Roll back storefront?" });
+  await dialog.getByText(/takes storefront .* back to what it last ran/).waitFor();
+  await shot(page, "dialog-take-back");
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await row.getByRole("button", { name: "Roll back storefront" }).click();
+  await dialog.getByRole("button", { name: "Roll back storefront" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await page.locator(".notice", { hasText: "Asked for as" }).waitFor();
   await close();
 });
 

@@ -15,7 +15,7 @@ export const COMMANDS = [
   { word: "reject", name: "Reject", states: ["awaiting-approval"], tone: "danger", reason: "Why", what: "Nothing is deployed; the plan is refused." },
   { word: "pause", name: "Pause", states: ["running", "rolling-back"], what: "Nothing new is started. What is in flight goes on to its verdict." },
   { word: "resume", name: "Resume", states: ["paused"], tone: "main", what: "The deployment goes on. Still to come:" },
-  { word: "rollback", name: "Roll back", states: ["running", "paused", "stopping"], tone: "danger", reason: "Why", what: "Everything that this deployment advanced is taken back, dependants first:" },
+  { word: "rollback", name: "Roll back", states: ["running", "paused"], tone: "danger", reason: "Why", what: "Everything that this deployment advanced is taken back, dependants first:" },
   { word: "abort", name: "Abort", states: ["queued", "awaiting-approval", "running", "paused", "rolling-back"], tone: "danger", reason: "Why", what: "Nothing more is started, and everything is left as it is. What runs in Argo CD goes on to its end there." },
   { word: "retry", name: "Retry", states: ["running", "paused", "rolling-back", ...OVER.filter((state) => state !== "succeeded" && state !== "rejected")], what: "What failed is tried again:" },
 ];
@@ -69,8 +69,9 @@ export async function give(command, id, service) {
       const given = body(command, service);
       if (command.reason && text) given.reason = text;
       if (command.word === "approve") given.plan = deployment.plan;
-      // A deployment that runs moves all the time; what stands still is meant as it was looked at.
-      const still = ["awaiting-approval", "paused", ...OVER].includes(deployment.state);
+      // A deployment that runs, or is paused with something in flight, moves all the time; what stands still is meant as
+      // it was looked at.
+      const still = ["awaiting-approval", ...OVER].includes(deployment.state);
       return post(`${path}/${command.word}`, given, { key, tag: still ? tag : null }).then((answer) => {
         notice(answer.event ? `${name}: asked for as ${answer.event}` : `${name}: on its way`);
       });

@@ -23,7 +23,7 @@ export function graph(picture, { label, onselect, describe, waveName }) {
   });
   // A window that is a little too small is no reason to scroll; letters that nobody can read are no help either.
   root.style.maxWidth = `${picture.width}px`;
-  root.style.minWidth = `${Math.round(picture.width * SMALLEST)}px`;
+  root.style.minWidth = `${Math.round(picture.width * (innerWidth < 700 ? 1 : SMALLEST))}px`;
   const arrow = (id) => svg("marker", { id, viewBox: "0 0 8 8", refX: 7.5, refY: 4, markerWidth: 7, markerHeight: 7, markerUnits: "userSpaceOnUse", orient: "auto", class: id },
     svg("path", { d: "M0 .5 8 4 0 7.5z" }));
   root.append(svg("defs", {}, arrow("arrow"), arrow("arrow-critical"), arrow("arrow-against")));

@@ -36,6 +36,7 @@ export const session = {
   async start() {
     const answer = await ask("/api/v1/me").catch(() => ({ status: 0 }));
     me = answer.status === 200 ? answer.body : null;
+    this.needed = answer.status === 401;
     tell();
     return !this.needed;
   },
