@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use argocd_orchestrator::domain::audit::Origin;
 use argocd_orchestrator::domain::event::{Kind, Push, Request, Trigger};
 use argocd_orchestrator::domain::names::Revision;
 use argocd_orchestrator::domain::plan::fingerprint;
@@ -203,5 +204,10 @@ fn event(index: u64) -> NewEvent {
         requested_by: "jane".into(),
         trigger: Trigger::Push(push),
     };
-    NewEvent { id: uuid::Uuid::now_v7().to_string().parse().unwrap(), request, received_at: Timestamp::now() }
+    NewEvent {
+        id: uuid::Uuid::now_v7().to_string().parse().unwrap(),
+        request,
+        received_at: Timestamp::now(),
+        origin: Origin::cli("jane"),
+    }
 }

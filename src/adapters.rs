@@ -2,5 +2,7 @@
 
 pub mod argocd;
 pub mod git;
+pub mod oidc;
+pub mod otlp;
 pub mod probe;
 pub mod simulated;

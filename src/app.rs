@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::config::Config;
+use crate::domain::audit::Origin;
 use crate::domain::deployment::{Command, Deployment, Input};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::event::Request;
@@ -17,9 +18,11 @@ use crate::store::{Accepted, DeadLetter, NewEvent, Store, StoreError};
 
 pub mod customers;
 pub mod draft;
+pub mod graph;
 pub mod inline_values;
 pub mod intake;
 pub mod receive;
+pub mod traces;
 pub mod wish;
 
 /// The parts, wired once by whoever starts the program. Cheap to clone.
@@ -60,9 +63,10 @@ impl App {
         &self,
         request: Request,
         id: EventId,
+        origin: Origin,
         now: Timestamp,
     ) -> Result<Accepted, StoreError> {
-        submit(&self.store, request, id, now).await
+        submit(&self.store, request, id, origin, now).await
     }
 
     /// Keeps a request that can never succeed, with all that is wrong with it.
@@ -90,11 +94,13 @@ pub async fn submit(
     store: &Store,
     request: Request,
     id: EventId,
+    origin: Origin,
     now: Timestamp,
 ) -> Result<Accepted, StoreError> {
     let kind = request.kind;
     let source = request.source.clone();
-    let accepted = store.accept(NewEvent { id, request, received_at: now }).await?;
+    let accepted =
+        store.accept_within(NewEvent { id, request, received_at: now, origin }, traces::given()).await?;
     tracing::info!(event = %accepted.event, duplicate = accepted.duplicate, ?kind, %source, "event accepted");
     Ok(accepted)
 }
@@ -107,12 +113,12 @@ pub async fn submit(
 pub async fn command(
     store: &Store,
     id: &DeploymentId,
-    by: String,
+    origin: &Origin,
     command: Command,
     now: Timestamp,
 ) -> Result<Deployment, CommandError> {
     let deployment = store.deployment(id).await?.ok_or_else(|| CommandError::Unknown(id.clone()))?;
     deployment.accepts(&command).map_err(CommandError::Refused)?;
-    store.send(id, &Input::Command { by, command }, now).await?;
+    store.send(id, &Input::Command { by: origin.actor.clone(), command }, origin, now).await?;
     Ok(deployment)
 }

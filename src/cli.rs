@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::domain::catalog::Order;
 
+mod audit;
 mod complete;
 mod control;
 mod customers;
@@ -134,6 +135,8 @@ pub enum Command {
     Skip(control::Service),
     /// Take back what a deployment advanced, or (with a customer) what its services ran before
     Rollback(control::Rollback),
+    /// Show and export who asked for which change
+    Audit(audit::Options),
     /// Bring the database's schema up to date
     Migrate,
     /// Print the JSON Schema of values files
@@ -153,8 +156,8 @@ pub struct OrderOption {
 /// Runs a command.
 pub fn run(cli: Cli) -> Exit {
     let Cli { common, command } = cli;
-    parts::start_logging(&common, &command);
-    if let Err(failure) = server::check(&command) {
+    let ready = parts::start_logging(&common, &command).and_then(|()| server::check(&command));
+    if let Err(failure) = ready {
         return failure.report();
     }
     let outcome = match command {
@@ -183,6 +186,7 @@ pub fn run(cli: Cli) -> Exit {
         | Command::Retry(_)
         | Command::Skip(_)
         | Command::Rollback(_)
+        | Command::Audit(_)
         | Command::Migrate => parts::block_on(in_runtime(common, command)),
     };
     match outcome {
@@ -210,6 +214,7 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         Command::Retry(options) => control::retry(&common, options).await,
         Command::Skip(options) => control::skip(&common, options).await,
         Command::Rollback(options) => control::rollback(&common, options).await,
+        Command::Audit(options) => audit::run(&common, options).await,
         Command::Migrate => parts::migrate(&common).await,
         Command::Plan(_)
         | Command::Graph(_)

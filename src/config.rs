@@ -3,7 +3,6 @@
 //! Reading is pure; where the text and the environment come from is the caller's business.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
@@ -12,21 +11,30 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::adapters::simulated::script::Script;
-use crate::app::receive::Scope;
 use crate::domain::catalog::{Limits, Order};
 use crate::domain::deployment::{OnFailure, Policy, Upkeep};
 use crate::domain::event::KnownSource;
 use crate::domain::manifest::bundle::Layout;
-use crate::domain::names::{CustomerId, Environment, SourceName};
+use crate::domain::names::{Environment, SourceName};
 use crate::domain::removal::RemovedServices;
 
 pub mod argo_cd;
+pub mod grpc;
 pub mod health;
 pub mod http;
+pub mod logging;
+pub mod metrics;
+pub mod oidc;
 pub mod rollouts;
+pub mod tls;
+pub mod tracing;
 
+pub use grpc::{Grpc, Token};
 pub use health::Microservices;
 pub use http::Http;
+pub use logging::Logging;
+pub use tls::Tls;
+pub use tracing::Tracing;
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,6 +46,10 @@ pub struct Config {
     pub grpc: Grpc,
     /// The HTTP interface; none where it is not served.
     pub http: Option<Http>,
+    /// What is logged.
+    pub logging: Logging,
+    /// Where traces are told.
+    pub tracing: Tracing,
     /// The repositories, and what their refs deploy.
     pub sources: Vec<Source>,
     /// How git is run.
@@ -50,6 +62,8 @@ pub struct Config {
     pub microservices: Microservices,
     /// Which deployments need an approval.
     pub approval: Approval,
+    /// What is kept of who asked for what.
+    pub audit: Audit,
     /// How large inputs may be.
     pub limits: Limits,
     /// Argo Rollouts.
@@ -64,83 +78,19 @@ impl Default for Config {
             data_dir: "orchestrator-data".into(),
             grpc: Grpc::default(),
             http: None,
+            logging: Logging::default(),
+            tracing: Tracing::default(),
             sources: Vec::new(),
             git: GitSettings::default(),
             helm: Helm::default(),
             sync_wave: SyncWave::default(),
             microservices: Microservices::default(),
             approval: Approval::default(),
+            audit: Audit::default(),
             limits: Limits::default(),
             rollouts: rollouts::Rollouts::default(),
             cluster: Cluster::default(),
         }
-    }
-}
-
-/// The server of the custom trigger.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Grpc {
-    /// Address to listen on. Default `127.0.0.1:50051`; others need TLS or `allow-plaintext`, and tokens.
-    pub listen: SocketAddr,
-    /// Certificate and key; none for plaintext.
-    pub tls: Option<Tls>,
-    /// Whether plaintext is right although the address is not loopback (a mesh encrypts). Default false.
-    pub allow_plaintext: bool,
-    /// The largest message that is read. Default 8 MiB.
-    pub max_message: ByteSize,
-    /// How long one call may take. Default 10 s.
-    pub timeout: SignedDuration,
-    /// Calls that are worked on at once; more are refused. Default 256.
-    pub max_concurrent: usize,
-    /// Who may call. None means anybody, which only a loopback address may have.
-    pub tokens: Vec<Token>,
-}
-
-impl Default for Grpc {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
-            tls: None,
-            allow_plaintext: false,
-            max_message: ByteSize::mib(8),
-            timeout: SignedDuration::from_secs(10),
-            max_concurrent: 256,
-            tokens: Vec::new(),
-        }
-    }
-}
-
-/// Certificate and key, PEM files.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Tls {
-    /// The certificate chain.
-    pub certificate: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
-}
-
-/// A credential that a Sensor carries in its `spec`, and what it may touch.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Token {
-    /// A name for logs.
-    pub name: String,
-    /// The secret: as it is, or `${VARIABLE}` for one from the environment.
-    pub token: SecretString,
-    /// The sources that it may speak for; none for all.
-    #[serde(default)]
-    pub sources: Vec<SourceName>,
-    /// The customers that it may touch; none for all.
-    #[serde(default)]
-    pub customers: Vec<CustomerId>,
-}
-
-impl Token {
-    /// What it covers.
-    pub fn scope(&self) -> Scope<'_> {
-        Scope { sources: &self.sources, customers: &self.customers }
     }
 }
 
@@ -329,6 +279,20 @@ pub struct Approval {
     pub by_requester: bool,
 }
 
+/// What is kept of who asked for what.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Audit {
+    /// How long a record is kept. Default 400 days.
+    pub keep: SignedDuration,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { keep: SignedDuration::from_hours(400 * 24) }
+    }
+}
+
 /// The cluster.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -422,10 +386,17 @@ impl Config {
         for token in &mut self.grpc.tokens {
             resolve(format!("grpc.tokens[{}].token", token.name), &mut token.token)?;
         }
+        for header in &mut self.tracing.headers {
+            resolve(format!("tracing.headers[{}]", header.name), &mut header.value)?;
+        }
         for webhook in self.http.iter_mut().flat_map(|http| &mut http.webhooks.github) {
             for secret in &mut webhook.secrets {
                 resolve(format!("http.webhooks.github[{}].secrets", webhook.source), secret)?;
             }
+        }
+        let oidc = self.http.as_mut().and_then(|http| http.oidc.as_mut());
+        if let Some(secret) = oidc.and_then(|oidc| oidc.login.as_mut()?.client_secret.as_mut()) {
+            resolve("http.oidc.login.client-secret".into(), secret)?;
         }
         for source in &mut self.sources {
             if let Some(token) = &mut source.token {
@@ -435,31 +406,8 @@ impl Config {
         Ok(())
     }
 
-    /// Whether the trigger's address is safe to listen on.
-    ///
-    /// # Errors
-    /// What is missing.
-    pub fn check_listener(&self) -> Result<(), String> {
-        let Grpc { listen, tls, allow_plaintext, tokens, .. } = &self.grpc;
-        if listen.ip().is_loopback() {
-            return Ok(());
-        }
-        if tls.is_none() && !allow_plaintext {
-            return Err(format!(
-                "{listen} is not a loopback address: set `grpc.tls`, or `grpc.allow-plaintext: true` where a mesh \
-                 encrypts"
-            ));
-        }
-        if tokens.is_empty() {
-            return Err(format!(
-                "{listen} is not a loopback address, and without `grpc.tokens` anybody could deploy"
-            ));
-        }
-        Ok(())
-    }
-
     fn check(&self) -> Result<(), (String, String)> {
-        self.check_listener().map_err(|reason| ("grpc.listen".to_owned(), reason))?;
+        self.grpc.check()?;
         let mut names = BTreeMap::new();
         for source in &self.sources {
             if names.insert(&source.name, ()).is_some() {
@@ -477,6 +425,8 @@ impl Config {
             argo_cd.check(self.sync_wave.removed_services)?;
         }
         self.microservices.health_check.check(&self.cluster)?;
+        self.logging.check()?;
+        self.tracing.check()?;
         if let Some(http) = &self.http {
             http.check(&self.sources)?;
         }
@@ -489,6 +439,7 @@ impl Config {
                 "microservices.health-check.circuit-breaker.open",
                 self.microservices.health_check.circuit_breaker.open,
             ),
+            ("audit.keep", self.audit.keep),
             ("grpc.timeout", self.grpc.timeout),
             ("git.timeout", self.git.timeout),
         ] {

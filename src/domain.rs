@@ -12,7 +12,10 @@
 
 pub mod access;
 pub mod application;
+pub mod audit;
 pub mod catalog;
+pub mod claims;
+pub mod compliance;
 pub mod dag;
 pub mod deployment;
 pub mod diagnostic;
@@ -26,9 +29,12 @@ pub mod names;
 pub mod nearest;
 pub mod plan;
 pub mod predict;
+pub mod preview;
 pub mod probe;
 pub mod removal;
 pub mod review;
 pub mod schema;
+pub mod spans;
+pub mod trace;
 pub mod values;
 pub mod yaml;

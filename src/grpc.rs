@@ -10,6 +10,7 @@
 //!   that it does not block the events behind it;
 //! - Execute touches neither git nor the cluster.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,19 +19,25 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::transport::Server;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
-use crate::app::App;
 use crate::app::receive::{Arrival, Refusal};
+use crate::app::{App, traces};
 use crate::config::Token;
+use crate::domain::audit::{Origin, Via};
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::names::EventId;
 use crate::store::{EventState, Outcome, StoreError};
+use crate::tls::{CertificateError, Certificates};
 
 pub use crate::app::receive::{Receipt, Taken, new_id};
 
@@ -54,17 +61,21 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Streams of one connection that may be open at once.
 const MAX_STREAMS: u32 = 200;
 
+/// The name of a caller where nobody has to say who it is.
+const ANYBODY: &str = "anybody";
+
+/// Handshakes that are under way at once; more wait in the listener's own queue.
+const HANDSHAKES: usize = 256;
+
+/// Pause after a connection could not be accepted.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Why the server cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Certificate or key.
-    #[error("{file}: {error}")]
-    Certificate {
-        /// Which file.
-        file: String,
-        /// What is wrong with it.
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The transport.
     #[error("the trigger's server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -85,14 +96,7 @@ pub async fn serve(app: App, listener: TcpListener, stop: CancellationToken) -> 
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE));
-    if let Some(tls) = &settings.tls {
-        let read = |file: &std::path::Path| {
-            let named = |error| ServeError::Certificate { file: file.display().to_string(), error };
-            std::fs::read(file).map_err(named)
-        };
-        let identity = Identity::from_pem(read(&tls.certificate)?, read(&tls.key)?);
-        server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
-    }
+    let certificates = settings.tls.as_ref().map(|tls| Certificates::read(tls, &[b"h2"])).transpose()?;
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<TriggerServer<Service>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -102,16 +106,57 @@ pub async fn serve(app: App, listener: TcpListener, stop: CancellationToken) -> 
     let trigger = TriggerServer::new(Service::new(app))
         .max_decoding_message_size(limit)
         .max_encoding_message_size(limit);
-    server
-        .add_service(health_service)
-        .add_service(reflection)
-        .add_service(trigger)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
-            stop.cancelled().await;
-            health.set_not_serving::<TriggerServer<Service>>().await;
-        })
-        .await?;
+    let server = server.add_service(health_service).add_service(reflection).add_service(trigger);
+    let stopped = stop.clone();
+    let until = async move {
+        stopped.cancelled().await;
+        health.set_not_serving::<TriggerServer<Service>>().await;
+    };
+    match certificates {
+        Some(certificates) => {
+            let incoming = handshakes(listener, certificates, timeout, stop);
+            server.serve_with_incoming_shutdown(incoming, until).await?;
+        }
+        None => server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), until).await?,
+    }
     Ok(())
+}
+
+/// Connections whose handshake is over. A slow one holds no other back.
+fn handshakes(
+    listener: TcpListener,
+    certificates: Certificates,
+    patience: Duration,
+    stop: CancellationToken,
+) -> ReceiverStream<Result<TlsStream<TcpStream>, std::io::Error>> {
+    let (ready, streams) = mpsc::channel(HANDSHAKES);
+    let places = Arc::new(Semaphore::new(HANDSHAKES));
+    tokio::spawn(async move {
+        while let Some(Ok(place)) = stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await {
+            let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else { break };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Too many open files, most likely: it would fail again at once.
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let handshake = TlsAcceptor::from(certificates.current()).accept(stream);
+            let ready = ready.clone();
+            tokio::spawn(async move {
+                match tokio::time::timeout(patience, handshake).await {
+                    // Nobody takes it once the server stops.
+                    Ok(Ok(stream)) => drop(ready.send(Ok(stream)).await),
+                    Ok(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
+                    Err(_) => tracing::debug!("a handshake did not end in time"),
+                }
+                drop(place);
+            });
+        }
+    });
+    ReceiverStream::new(streams)
 }
 
 /// The trigger.
@@ -126,7 +171,7 @@ impl Service {
         Self { app, slots }
     }
 
-    async fn execute(&self, message: ExecuteRequest) -> Result<Receipt, Status> {
+    async fn execute(&self, message: ExecuteRequest, address: Option<IpAddr>) -> Result<Receipt, Status> {
         let tokens = &self.app.config.grpc.tokens;
         let (spec, token) = match spec(&message.resource) {
             Ok(mut spec) => {
@@ -137,9 +182,15 @@ impl Service {
         };
         let caller = authenticate(tokens, token.as_ref().and_then(Value::as_str))?;
         let scope = caller.map(Token::scope).unwrap_or_default();
+        let origin = Origin {
+            actor: caller.map_or_else(|| ANYBODY.to_owned(), |token| token.name.clone()),
+            via: Via::Trigger,
+            address: address.map(|address| address.to_canonical().to_string()),
+            request: None,
+        };
         // The credential is no part of what is kept.
         let resource = without_token(&message.resource);
-        let arrival = Arrival { spec, resource, payload: message.payload };
+        let arrival = Arrival { spec, resource, payload: message.payload, origin };
         match self.app.receive(scope, arrival, Timestamp::now()).await {
             Ok(receipt) => Ok(receipt),
             Err(Refusal::NotCovered) => {
@@ -196,7 +247,12 @@ impl Trigger for Service {
         let Ok(_slot) = self.slots.try_acquire() else {
             return Err(Status::resource_exhausted("too many calls at once; try again"));
         };
-        let receipt = Self::execute(self, request.into_inner()).await?;
+        let address = address(request.extensions());
+        let said =
+            request.metadata().get("traceparent").and_then(|said| said.to_str().ok()).map(str::to_owned);
+        let call = Self::execute(self, request.into_inner(), address);
+        let span = tracing::info_span!("grpc", call = "Execute", address = ?address);
+        let receipt = traces::within(said.as_deref(), call).instrument(span).await?;
         let response = serde_json::to_vec(&receipt).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(ExecuteResponse { response }))
     }
@@ -208,6 +264,13 @@ impl Trigger for Service {
         let (success, message) = self.policy(&request.into_inner().request).await?;
         Ok(Response::new(ApplyPolicyResponse { success, message }))
     }
+}
+
+/// From where a call comes: with TLS the connection says so in another way.
+fn address(extensions: &tonic::Extensions) -> Option<IpAddr> {
+    let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    let secure = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>()?.get_ref().remote_addr();
+    Some(plain.or_else(secure)?.ip())
 }
 
 /// The YAML map of `custom.spec` as a compact JSON object. Pure, because every retry asks for it again.

@@ -4,7 +4,7 @@
 //! event or as an input in a deployment's inbox, like those of the trigger and of the command line. Limits come
 //! before anything is read, authentication before anything is parsed, and each failure is a problem (RFC 9457).
 //!
-//! The routes and the OpenAPI document come from the same definitions.
+//! The routes and the OpenAPI document come from the same definitions. The page is served beside them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::adapters::oidc::Provider;
 use crate::app::App;
 use crate::config::Http;
+use crate::tls::Certificates;
 
 mod actuator;
 mod asking;
+mod audit;
 mod body;
 mod caller;
 mod commands;
@@ -39,15 +42,24 @@ mod health;
 mod idempotency;
 mod limits;
 mod local;
+mod log_level;
+mod login;
 mod metrics;
 mod openapi;
+mod overview;
 mod page;
+mod picture;
+mod preview;
 mod problem;
 mod rollback;
+mod runs;
+mod session;
 mod signature;
 mod status;
 mod stream;
+mod timeline;
 mod waves;
+mod web;
 mod webhooks;
 
 pub use connection::ServeError;
@@ -62,7 +74,11 @@ struct Shared {
     places: Semaphore,
     /// Places for event streams.
     streams: Arc<Semaphore>,
+    /// Places for requests of one address.
+    rate: limits::Rate,
     meters: metrics::Meters,
+    /// Who logs people in; none where nobody does.
+    provider: Option<Provider>,
     /// Of the worker in this process; 0 where there is none.
     epoch: u64,
 }
@@ -80,7 +96,7 @@ impl Shared {
 /// this process, 0 where there is none.
 ///
 /// # Errors
-/// When no more connections can be accepted.
+/// When no more connections can be accepted, or a certificate or the login provider cannot be used.
 pub async fn serve(
     app: App,
     settings: Http,
@@ -88,7 +104,16 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
+    let certificates =
+        settings.tls.as_ref().map(|tls| Certificates::read(tls, &[b"http/1.1"])).transpose()?;
+    let scrapers = match &settings.metrics {
+        Some(settings) => Some(metrics::bind(settings).await?),
+        None => None,
+    };
+    let provider = settings.oidc.clone().map(Provider::new).transpose()?;
     let server = Arc::new(Shared {
+        provider,
+        rate: limits::Rate::new(settings.rate_limit),
         started_at: Timestamp::now(),
         places: Semaphore::new(settings.max_concurrent.max(1)),
         streams: Arc::new(Semaphore::new(settings.max_streams)),
@@ -100,7 +125,15 @@ pub async fn serve(
     });
     let (connections, head) = (server.settings.max_connections, server.timeout());
     let counting = tokio::spawn(metrics::follow(Arc::clone(&server)));
-    let served = connection::serve(router(server), listener, connections, head, stop).await;
+    let scraped = scrapers.map(|listener| metrics::serve(Arc::clone(&server), listener, stop.clone()));
+    let scraped = async {
+        match scraped {
+            Some(scraped) => scraped.await,
+            None => Ok(()),
+        }
+    };
+    let served = connection::serve(router(server), certificates, listener, connections, head, stop);
+    let served = tokio::try_join!(served, scraped).map(|((), ())| ());
     counting.abort();
     served
 }
@@ -115,15 +148,23 @@ fn routes() -> OpenApiRouter<Server> {
     OpenApiRouter::new()
         .merge(deployments::routes())
         .merge(commands::routes())
+        .merge(preview::routes())
+        .merge(timeline::routes())
+        .merge(picture::routes())
         .merge(waves::routes())
         .merge(dependencies::routes())
         .merge(health::routes())
         .merge(rollback::routes())
         .merge(customers::routes())
+        .merge(overview::routes())
+        .merge(runs::routes())
         .merge(events::routes())
+        .merge(audit::routes())
         .merge(stream::routes())
         .merge(webhooks::routes())
+        .merge(login::routes())
         .merge(status::routes())
+        .merge(log_level::routes())
         .merge(metrics::routes())
         .merge(actuator::routes())
         .merge(openapi::routes())
@@ -133,6 +174,7 @@ fn router(server: Server) -> Router {
     let (router, _) = routes().split_for_parts();
     let max_body = usize::try_from(server.settings.max_body.as_u64()).unwrap_or(usize::MAX);
     router
+        .merge(web::routes())
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&server), idempotency::once))

@@ -13,6 +13,7 @@ use crate::domain::names::{AppName, Namespace, RequestId, Revision, SourceName};
 use crate::domain::probe::address::Service;
 use crate::domain::probe::{Outcome, Question};
 use crate::domain::removal::Removal;
+use crate::domain::trace::Span;
 
 /// The Applications of an Argo CD.
 #[async_trait]
@@ -66,6 +67,24 @@ pub trait Cluster: Send + Sync {
     /// Names of Applications as they change. A receiver that lags must read the Applications again: what is
     /// sent says only that there is something to read.
     fn changes(&self) -> broadcast::Receiver<AppName>;
+
+    /// The requests that were made to it since the program started, where they are counted.
+    fn calls(&self) -> Vec<ApiCalls> {
+        Vec::new()
+    }
+}
+
+/// How many requests of one sort were made to a cluster. All words are of a fixed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiCalls {
+    /// What was asked for: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, or `other`.
+    pub verb: &'static str,
+    /// Of which resource, in the plural; `other` for those that are not told apart.
+    pub resource: &'static str,
+    /// What became of it: `ok`, `conflict`, `gone`, `not-found`, `refused`, `throttled`, `failed`, `unreachable`.
+    pub outcome: &'static str,
+    /// How many.
+    pub count: u64,
 }
 
 /// A sync to request.
@@ -191,6 +210,24 @@ pub enum SourceError {
         limit: u64,
     },
     /// The repository is not configured, or its configuration is refused.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Whoever collects traces.
+#[async_trait]
+pub trait Collector: Send + Sync {
+    /// Takes spans, all or none. The same spans may come again.
+    async fn take(&self, spans: &[Span]) -> Result<(), CollectorError>;
+}
+
+/// Why spans were not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CollectorError {
+    /// It cannot be reached, or says that it may be later.
+    #[error("the collector cannot be reached: {0}")]
+    Unavailable(String),
+    /// It never will.
     #[error("{0}")]
     Refused(String),
 }

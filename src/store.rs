@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 mod answers;
+mod audit;
 mod connect;
 mod dead_letters;
 mod deployments;
@@ -33,22 +34,30 @@ mod events;
 mod history;
 mod inbox;
 mod lanes;
+mod latency;
+mod measure;
 mod outbox;
 mod places;
 mod save;
+mod sessions;
 mod settle;
 mod stream;
+mod traces;
 mod worker;
 mod writer;
 
 pub use answers::{Claim, GivenAnswer};
+pub use audit::AuditFilter;
 pub use dead_letters::{DeadLetter, StoredLetter};
 pub use deployments::{DeploymentFilter, Summary};
 pub use error::StoreError;
 pub use events::{Accepted, EventFilter, EventState, NewEvent, Outcome, StoredEvent};
 pub use history::{Mark, Quarantined, ServiceRevision};
+pub use latency::Spread;
+pub use measure::{Ended, Waiting};
 pub use places::{Count, Glance, OverviewFilter, PlaceFilter};
 pub use save::Save;
+pub use sessions::Session;
 pub use settle::Settlement;
 pub use stream::{Happening, HappeningKind, Kept};
 pub use worker::WorkerLease;
@@ -101,6 +110,7 @@ struct Inner {
     stop: CancellationToken,
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: AnyPool,
+    reading: latency::Durations,
     observer: Mutex<Observer>,
 }
 
@@ -130,7 +140,7 @@ pub struct Broken {
 }
 
 /// How the writer has been doing, since the store was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Stats {
     /// Writes that were committed, refused ones among them.
     pub writes: u64,
@@ -138,6 +148,10 @@ pub struct Stats {
     pub commits: u64,
     /// Writes that wait now.
     pub queued: usize,
+    /// How long transactions of the writer took, their fsync included.
+    pub committing: Spread,
+    /// How long reads took, the wait for a free connection included.
+    pub reading: Spread,
 }
 
 impl Store {
@@ -165,6 +179,7 @@ impl Store {
             stop,
             writer: Mutex::new(Some(task)),
             readers,
+            reading: latency::Durations::default(),
             observer: Mutex::new(Observer { connection: Some(observer), seen }),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -225,6 +240,8 @@ impl Store {
             writes: self.inner.pulse.writes.load(Ordering::Relaxed),
             commits: self.inner.pulse.commits.load(Ordering::Relaxed),
             queued: self.inner.queue.max_capacity() - self.inner.queue.capacity(),
+            committing: self.inner.pulse.committing.spread(),
+            reading: self.inner.reading.spread(),
         }
     }
 
@@ -245,8 +262,8 @@ impl Store {
         }
     }
 
-    fn readers(&self) -> &AnyPool {
-        &self.inner.readers
+    fn readers(&self) -> latency::Readers<'_> {
+        latency::Readers { pool: &self.inner.readers, took: &self.inner.reading }
     }
 }
 

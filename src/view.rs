@@ -3,12 +3,17 @@
 //! Field names are a promise. Times are RFC 3339; waves are numbers, names of services are texts, and the shared part
 //! is called `base`. Nothing here asks anybody: what is shown is given.
 
+pub mod audit;
 pub mod customer;
 pub mod dependency;
 pub mod deployment;
 pub mod event;
 pub mod health;
+pub mod overview;
+pub mod picture;
 pub mod rollback;
+pub mod run;
 pub mod story;
+pub mod timeline;
 pub mod waiting;
 pub mod wave;

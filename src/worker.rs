@@ -26,6 +26,9 @@ mod prober;
 /// How often the store is asked whether another process has written.
 const POLL: Duration = Duration::from_millis(200);
 
+/// How often what is too old is forgotten.
+const TIDY: Duration = Duration::from_secs(3600);
+
 /// Events that are looked at in one go.
 const EVENTS_AT_ONCE: u32 = 256;
 
@@ -60,6 +63,7 @@ pub async fn run(app: App, lease: WorkerLease, stop: CancellationToken) -> Resul
     };
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut tidy = tokio::time::interval(TIDY);
     let outcome = loop {
         if let Err(error) = desk.look().await {
             if matches!(error, StoreError::Fenced { .. }) {
@@ -75,6 +79,12 @@ pub async fn run(app: App, lease: WorkerLease, stop: CancellationToken) -> Resul
             _ = poll.tick() => {
                 if let Err(error) = app.store.poll().await {
                     tracing::warn!(%error, "cannot see what others write");
+                }
+            }
+            _ = tidy.tick() => {
+                let before = Timestamp::now().checked_sub(app.config.audit.keep).unwrap_or(Timestamp::MIN);
+                if let Err(error) = app.store.forget_audit(before).await {
+                    tracing::warn!(%error, "old audit records could not be forgotten");
                 }
             }
             Some(ended) = desk.tasks.join_next() => {

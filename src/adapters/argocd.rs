@@ -9,6 +9,7 @@
 //! automated sync, who may sync) is either seen in the Application's status or decided here.
 
 mod batch;
+mod calls;
 mod delete;
 mod facts;
 mod health;
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
@@ -51,7 +53,7 @@ use crate::domain::manifest::bundle::Maker;
 use crate::domain::manifest::{self, Rules, Tenant};
 use crate::domain::names::{AppName, CustomerId, RequestId, Revision, SourceName};
 use crate::domain::removal::Removal;
-use crate::ports::{Cluster, ClusterError, SyncRequest};
+use crate::ports::{ApiCalls, Cluster, ClusterError, SyncRequest};
 
 /// How often a write is tried that somebody else's came before.
 const CONFLICTS: usize = 5;
@@ -94,6 +96,7 @@ pub struct Upkeep {
 /// The real Argo CD.
 pub struct ArgoCd {
     client: Client,
+    calls: calls::Calls,
     applications: Api<Application>,
     seen: Arc<Seen>,
     sets: Api<DynamicObject>,
@@ -127,7 +130,8 @@ impl ArgoCd {
     pub async fn connect(settings: Settings) -> Result<Self, ClusterError> {
         let config = configuration(&settings).await?;
         let server = services::addresses(&config).await;
-        let client = Client::try_from(config).map_err(refused)?;
+        let calls = calls::Calls::default();
+        let client = ClientBuilder::try_from(config).map_err(refused)?.with_layer(&calls).build();
         let namespace = settings.rules.argo_cd.as_str();
         let applications = Api::namespaced(client.clone(), namespace);
         let seen = Arc::new(Seen::new());
@@ -138,6 +142,7 @@ impl ArgoCd {
         let (checked, expected) = (Mutex::default(), Mutex::default());
         Ok(Self {
             client,
+            calls,
             applications,
             seen,
             sets,
@@ -313,6 +318,10 @@ impl Drop for ArgoCd {
 
 #[async_trait]
 impl Cluster for ArgoCd {
+    fn calls(&self) -> Vec<ApiCalls> {
+        self.calls.counted()
+    }
+
     async fn application(&self, name: &AppName) -> Result<Option<application::Application>, ClusterError> {
         let Some(live) = self.read(name).await? else { return Ok(None) };
         let mut shown = facts::facts(name, &live);

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::App;
+use super::traces;
+use crate::domain::audit::Origin;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::event::{self, KnownSource};
 use crate::domain::names::{CustomerId, EventId, SourceName};
@@ -79,6 +81,8 @@ pub struct Arrival {
     pub resource: Vec<u8>,
     /// What happened.
     pub payload: Vec<u8>,
+    /// Who says so.
+    pub origin: Origin,
 }
 
 impl App {
@@ -93,7 +97,7 @@ impl App {
         now: Timestamp,
     ) -> Result<Receipt, Refusal> {
         let id = new_id();
-        let Arrival { spec, resource, payload } = arrival;
+        let Arrival { spec, resource, payload, origin } = arrival;
         let request = match spec {
             Ok(spec) => self.understand(scope, &spec, &payload)?,
             Err(fault) => Err(vec![fault]),
@@ -116,7 +120,13 @@ impl App {
             return Err(Refusal::NotCovered);
         }
         request.scope = scope.customers.to_vec();
-        Ok(Receipt::accepted(&self.submit(request, id, now).await?))
+        let submitted = self.submit(request, id, origin, now);
+        // What the payload says comes from further away than what carried it.
+        let accepted = match traces::in_payload(&payload) {
+            Some(trace) => traces::within(Some(&trace.to_string()), submitted).await?,
+            None => submitted.await?,
+        };
+        Ok(Receipt::accepted(&accepted))
     }
 
     /// The inner layer is all that is wrong; it names only what the sender may know of.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::receive::new_id;
 use crate::config::Config;
+use crate::domain::audit::Origin;
 use crate::domain::catalog::Order;
 use crate::domain::deployment::Deployment;
 use crate::domain::event::{Kind, Request, Trigger};
@@ -32,7 +33,7 @@ pub struct Wish {
     /// Also what did not change, and what failed before.
     pub force: bool,
     /// Who asks.
-    pub by: String,
+    pub origin: Origin,
     /// The same id again is the same wish; none for a new one.
     pub id: Option<String>,
 }
@@ -66,14 +67,14 @@ pub async fn submit(store: &Store, wish: Wish) -> Result<Accepted, StoreError> {
         wave: wish.wave,
         order: wish.order,
         scope: Vec::new(),
-        requested_by: wish.by,
+        requested_by: wish.origin.actor.clone(),
         trigger: Trigger::Manual {
             revision: wish.revision,
             force: wish.force,
             id: wish.id.unwrap_or_else(|| id.to_string()),
         },
     };
-    super::submit(store, request, id, Timestamp::now()).await
+    super::submit(store, request, id, wish.origin, Timestamp::now()).await
 }
 
 /// Asks for a finished deployment again: what failed in it may be deployed again, and its commit is.
@@ -84,7 +85,7 @@ pub async fn again(
     store: &Store,
     finished: &Deployment,
     service: Option<ServiceName>,
-    by: String,
+    origin: Origin,
 ) -> Result<Accepted, StoreError> {
     let plan = &finished.brief.plan;
     let only = service.as_ref().map(|name| vec![name.to_string()]);
@@ -99,7 +100,7 @@ pub async fn again(
         order: Some(plan.order),
         revision: Some(plan.revision.clone()),
         force: false,
-        by,
+        origin,
         id: None,
     };
     submit(store, wish).await

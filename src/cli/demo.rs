@@ -2,9 +2,9 @@
 //!
 //! A repository is made from the examples and gets two pushes: all services from nothing, then a new image
 //! tag. Each push is sent as a sensor sends it, through a real gRPC client, to the same server and worker that
-//! `serve` runs. Only the cluster is simulated, and behaves as Argo CD does, its traps included.
+//! `serve` runs, and the page shows it live. Only the cluster is simulated, and behaves as Argo CD does, its traps included.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use super::{Common, Exit, Failure, OrderOption, output, parts, timeline};
 use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::script::{At, Exception, Fail, How, Script, Speed};
 use crate::app::App;
-use crate::config::{Config, Source, SyncWave, Target};
+use crate::config::{Config, Http, Source, SyncWave, Target};
 use crate::domain::catalog::Order;
 use crate::domain::names::{DeploymentId, EventId, ServiceName};
 use crate::store::{EventState, Outcome};
-use crate::{grpc, worker};
+use crate::{grpc, http, worker};
 
 mod report;
 mod repository;
@@ -50,7 +50,10 @@ pub struct Options {
     /// Chance of the simulated cluster: the same seed behaves the same
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Keep the folder (repository, database, cluster) and say where it is
+    /// Where the page is served meanwhile; a free port of this machine where it is not given
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen_http: Option<SocketAddr>,
+    /// Go on serving the page until Ctrl-C, keep the folder (repository, database, cluster) and say where it is
     #[arg(long)]
     keep: bool,
 }
@@ -79,9 +82,16 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     let script = script(options)?;
     let config = config(options, data.clone(), &repository)?;
     let (app, cluster, lease) = parts::demo(config, script).await?;
-    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let listener = TcpListener::bind(HERE).await?;
     let address = listener.local_addr()?;
+    let http = settings(options)?;
+    let page = bind(http.listen).await?;
+    eprintln!(
+        "the page is at {}",
+        output::paint(&Style::new().bold(), &format!("http://{}/", page.local_addr()?))
+    );
     let stop = CancellationToken::new();
+    let epoch = lease.epoch();
     let serving = [
         tokio::spawn({
             let (app, stop) = (app.clone(), stop.clone());
@@ -91,8 +101,19 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
             let (app, stop) = (app.clone(), stop.clone());
             async move { grpc::serve(app, listener, stop).await.map_err(anyhow::Error::from) }
         }),
+        tokio::spawn({
+            let (app, stop) = (app.clone(), stop.clone());
+            async move { http::serve(app, http, epoch, page, stop).await.map_err(anyhow::Error::from) }
+        }),
     ];
-    let outcome = pushes(&app, &cluster, &repository, address, options).await;
+    let mut outcome = pushes(&app, &cluster, &repository, address, options).await;
+    if let Ok((report, _, false)) = &mut outcome {
+        output::print(common.output, report, || report.summary())?;
+        if options.keep {
+            eprintln!("the page is served until Ctrl-C");
+            tokio::signal::ctrl_c().await?;
+        }
+    }
     stop.cancel();
     for part in serving {
         part.await.context("a part of the server crashed")??;
@@ -102,7 +123,6 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     if interrupted {
         return Ok(Exit::Interrupted);
     }
-    output::print(common.output, &report, || report.summary())?;
     if kept {
         let folder = data.display();
         let hint = deployments
@@ -111,6 +131,26 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
         eprintln!("kept in {folder}{}", hint.unwrap_or_default());
     }
     Ok(if report.is_as_expected(options.fail.as_ref()) { Exit::Success } else { Exit::DeploymentFailed })
+}
+
+/// A free port of this machine.
+const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// How the page is served.
+fn settings(options: &Options) -> Result<Http, Failure> {
+    let listen = options.listen_http.unwrap_or(HERE);
+    if !listen.ip().is_loopback() {
+        let message = format!(
+            "--listen-http {listen} is not a loopback address, and the demo has no login: use 127.0.0.1 or [::1]"
+        );
+        return Err(Failure::new(Exit::InvalidInput, message));
+    }
+    Ok(Http { listen, ..Http::default() })
+}
+
+async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
+    let refused = |error| Failure::new(Exit::Unavailable, format!("cannot listen on {listen}: {error}"));
+    TcpListener::bind(listen).await.map_err(refused)
 }
 
 /// Both pushes, each until all of its deployments are over.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use tracing_subscriber::EnvFilter;
 
 use super::{Command, Common, Exit, Failure, output};
 use crate::adapters::argocd::{self, ArgoCd, Hold, PerCustomer};
 use crate::adapters::git::{Git, GitSettings, Repository};
+use crate::adapters::otlp::Otlp;
 use crate::adapters::probe::{self, HttpProbe};
 use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::script::Script;
@@ -19,7 +19,8 @@ use crate::config::argo_cd::{ArgoCd as ArgoCdSettings, AutoSync};
 use crate::config::{Cluster, Config};
 use crate::domain::manifest::Rules;
 use crate::domain::manifest::bundle::Layout;
-use crate::ports::Probe;
+use crate::logging;
+use crate::ports::{Collector, Probe};
 use crate::store::{Settings, Store, WorkerLease};
 
 /// The configuration of this run.
@@ -137,6 +138,17 @@ fn wire(
     Ok(App { store, cluster, probe, values: Arc::new(git(&config)?), config: Arc::new(config) })
 }
 
+/// Who is told of traces, where somebody is.
+pub(super) fn collector(config: &Config) -> Result<Option<Arc<dyn Collector>>, Failure> {
+    let settings = &config.tracing;
+    let Some(endpoint) = &settings.otlp_endpoint else { return Ok(None) };
+    let headers: Vec<_> =
+        settings.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
+    let collector = Otlp::new(endpoint, &headers)
+        .map_err(|error| Failure::new(Exit::InvalidInput, format!("tracing.otlp-endpoint: {error}")))?;
+    Ok(Some(Arc::new(collector)))
+}
+
 /// The repositories of a configuration.
 pub(super) fn git(config: &Config) -> Result<Git, Failure> {
     let repositories = config.sources.iter().map(|source| Repository {
@@ -208,20 +220,32 @@ pub(super) async fn migrate(common: &Common) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Logs go to standard error; a server tells what it does, other commands only what is wrong.
-pub(super) fn start_logging(common: &Common, command: &Command) {
-    let quiet = if matches!(command, Command::Serve(_)) { "info" } else { "error" };
-    let filter = common.log.as_deref().unwrap_or(quiet);
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
-        eprintln!("warning: --log {filter:?} is not understood ({error}); using {quiet}");
-        EnvFilter::new(quiet)
-    });
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if common.log_json {
-        builder.json().init();
-    } else {
-        builder.with_ansi(console::Term::stderr().is_term()).init();
-    }
+/// Logs go to standard error, and a server's to a file as well where that is configured; a server tells what it does,
+/// other commands only what is wrong.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub(super) fn start_logging(common: &Common, command: &Command) -> Result<(), Failure> {
+    let serves = matches!(command, Command::Serve(_));
+    let quiet = if serves { "info" } else { "error" };
+    // What is wrong with the configuration is said by who needs it.
+    let configured = if serves { config(common).ok().map(|config| config.logging) } else { None };
+    let configured = configured.unwrap_or_default();
+    let wanted = common.log.as_deref().or(configured.level.as_deref()).unwrap_or(quiet);
+    let filter = match logging::filter(wanted) {
+        Ok(_) => wanted,
+        Err(reason) => {
+            eprintln!("warning: --log {reason}; using {quiet}");
+            quiet
+        }
+    };
+    let settings = logging::Settings {
+        filter,
+        json: common.log_json || configured.json,
+        colours: console::Term::stderr().is_term(),
+        file: configured.file.as_ref(),
+    };
+    logging::start(&settings).map_err(|reason| Failure::new(Exit::InvalidInput, reason))
 }
 
 /// Runs a future to its end on a runtime of its own.

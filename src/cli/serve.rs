@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Common, Exit, Failure, parts};
-use crate::app::App;
+use crate::app::{App, traces};
 use crate::config::Http;
 use crate::{grpc, http, worker};
 
@@ -28,6 +28,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     if let Some(listen) = options.listen {
         config.grpc.listen = listen;
         config
+            .grpc
             .check_listener()
             .map_err(|reason| Failure::new(Exit::InvalidInput, format!("--listen {reason}")))?;
     }
@@ -50,7 +51,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     };
     if let Some((settings, listener)) = &http {
         let address = listener.local_addr()?;
-        tracing::info!(%address, login = !settings.tokens.is_empty(), "the HTTP interface is served");
+        tracing::info!(%address, login = settings.has_login(), tls = settings.tls.is_some(), "the HTTP interface is served");
     }
 
     let stop = CancellationToken::new();
@@ -58,6 +59,10 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     let worker = tokio::spawn(worker::run(app.clone(), lease, stop.clone()));
     let trigger = tokio::spawn(grpc::serve(app.clone(), listener, stop.clone()));
     let web = tokio::spawn(web(app.clone(), http, epoch, stop.clone()));
+    if let Some(collector) = parts::collector(&app.config)? {
+        let ratio = app.config.tracing.sample_ratio;
+        tokio::spawn(traces::tell(app.store.clone(), collector, ratio, stop.clone()));
+    }
     tokio::pin!(worker, trigger, web);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let ended = tokio::select! {

@@ -13,6 +13,7 @@ use crate::app;
 use crate::app::wish::{self, PlaceError, Wish};
 use crate::client::{Client, ClientError, DeploymentQuery, Feed, Wanted};
 use crate::config::Config;
+use crate::domain::audit::Origin;
 use crate::domain::deployment::{Command, Deployment, JournalEntry};
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, EventId, ServiceName};
@@ -223,10 +224,12 @@ impl System {
                     if deployment.state().is_finished() {
                         let service = service.as_deref().map(str::parse::<ServiceName>).transpose();
                         let service = service.map_err(|error| Failure::new(Exit::InvalidInput, error))?;
-                        return Ok(Some(wish::again(store, &deployment, service, by).await?.event));
+                        return Ok(Some(
+                            wish::again(store, &deployment, service, Origin::cli(by)).await?.event,
+                        ));
                     }
                 }
-                app::command(store, id, by, command, Timestamp::now()).await?;
+                app::command(store, id, &Origin::cli(by), command, Timestamp::now()).await?;
                 Ok(None)
             }
             Self::There(client) => client.command(id, &command).await.map_err(|error| named(error, id)),
@@ -308,7 +311,7 @@ async fn ask(
         order: order.map_err(|error: String| Failure::new(Exit::Usage, error))?,
         revision: wanted.revision,
         force: wanted.force,
-        by,
+        origin: Origin::cli(by),
         id: wanted.id,
     };
     Ok(wish::submit(store, wish).await?.event)

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::domain::deployment::Upkeep;
 use crate::domain::manifest::Rules;
 use crate::domain::manifest::bundle::{Layout, Maker};
-use crate::domain::names::Namespace;
+use crate::domain::names::{AppName, CustomerId, Namespace};
 use crate::domain::removal::RemovedServices;
 
 /// How a real Argo CD is driven.
@@ -21,6 +21,9 @@ pub struct ArgoCd {
     pub context: Option<String>,
     /// The namespace of the Applications. Default `argocd`.
     pub namespace: String,
+    /// The address of Argo CD's own page, which links lead to, such as `https://argocd.example.com`; without one there
+    /// are no links.
+    pub url: Option<String>,
     /// The cluster that is deployed to, by the address that Argo CD knows it by. Default
     /// `https://kubernetes.default.svc`, the one that Argo CD runs in.
     pub destination: String,
@@ -47,6 +50,7 @@ impl Default for ArgoCd {
             kubeconfig: None,
             context: None,
             namespace: "argocd".into(),
+            url: None,
             destination: "https://kubernetes.default.svc".into(),
             value_files: Vec::new(),
             sync_options: Vec::new(),
@@ -185,7 +189,27 @@ impl ArgoCd {
                           services are compared with the commit that it is pinned to";
             return Err(("cluster.argo-cd.auto-sync".into(), reason.into()));
         }
+        // A link that is followed by a click must not be a script.
+        if let Some(url) = &self.url
+            && !url.starts_with("https://")
+            && !url.starts_with("http://")
+        {
+            return Err((
+                "cluster.argo-cd.url".into(),
+                format!("{url:?} must begin with https:// or http://"),
+            ));
+        }
         Ok(())
+    }
+
+    /// Where Argo CD shows an Application; none where it is not known where its page is.
+    pub fn link(&self, customer: &CustomerId, application: &AppName) -> Option<String> {
+        let url = self.url.as_ref()?.trim_end_matches('/');
+        let application = match self.layout {
+            Layout::PerService => application.clone(),
+            Layout::PerCustomer => AppName::of_all(customer).ok()?,
+        };
+        Some(format!("{url}/applications/{}/{application}", self.namespace))
     }
 
     /// What objects are made like.

@@ -93,6 +93,11 @@ impl Access {
         Self(grants)
     }
 
+    /// The grants themselves.
+    pub fn grants(&self) -> &[Grant] {
+        &self.0
+    }
+
     /// Everything, for everybody.
     pub fn full() -> Self {
         Self(vec![Grant { role: Role::Admin, customers: Customers::All(All::All) }])

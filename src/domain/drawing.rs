@@ -11,8 +11,12 @@ use super::catalog::ASSUMED_DURATION;
 use super::graph::Graph;
 
 mod layout;
+mod picture;
+mod shape;
 mod svg;
 
+pub use picture::{Bow, Panel, Picture, Spot};
+pub use shape::Shape;
 pub use svg::svg;
 
 /// The graph in the language of Graphviz.
@@ -103,7 +107,7 @@ fn strokes(graph: &Graph) -> Vec<Stroke> {
     for (at, ring) in graph.rings().iter().enumerate() {
         ring.members.iter().for_each(|&member| ring_of[member] = at);
     }
-    let implied = implied(graph);
+    let implied = implied(&Shape::of_graph(graph));
     let edges = graph.edges().iter().zip(implied);
     let stroke = |(edge, implied): (&super::graph::Edge, bool)| {
         let (dependant, dependency) = (edge.dependant, edge.dependency);
@@ -122,7 +126,7 @@ fn strokes(graph: &Graph) -> Vec<Stroke> {
 }
 
 /// For each edge whether a longer way leads to the same dependency. One bit for each pair of services.
-fn implied(graph: &Graph) -> Vec<bool> {
+fn implied(graph: &Shape) -> Vec<bool> {
     let words = graph.len().div_ceil(64);
     let mut above = vec![0_u64; words * graph.len()];
     for &service in graph.order() {
@@ -137,7 +141,7 @@ fn implied(graph: &Graph) -> Vec<bool> {
         }
     }
     let needs = |service: usize, other: usize| above[service * words + other / 64] >> (other % 64) & 1 == 1;
-    let by_another = |edge: &super::graph::Edge| {
+    let by_another = |edge: &shape::Line| {
         graph.dependencies(edge.dependant).any(|via| via != edge.dependency && needs(via, edge.dependency))
     };
     graph.edges().iter().map(by_another).collect()

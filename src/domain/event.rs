@@ -54,6 +54,18 @@ pub enum Kind {
     Rollback,
 }
 
+impl Kind {
+    /// Its stable name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::SyncWave => "sync-wave",
+            Self::HealthCheck => "health-check",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
 /// What made a request happen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "trigger", rename_all = "kebab-case")]

@@ -167,6 +167,25 @@ impl std::fmt::Display for SyncSeen {
 }
 
 impl Doubt {
+    /// Its stable name, for metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unread => "unread",
+            Self::Stale => "stale",
+            Self::OldSpec => "old-spec",
+            Self::OtherRevision => "other-revision",
+            Self::OutOfSync => "out-of-sync",
+            Self::NotCompared { .. } => "not-compared",
+            Self::OtherOperation => "other-operation",
+            Self::Uncleared => "uncleared",
+            Self::Health { .. } => "health",
+            Self::Unchecked { .. } => "unchecked",
+            Self::CheckFails { .. } => "check-fails",
+            Self::Stabilising => "stabilising",
+            Self::Missing => "missing",
+        }
+    }
+
     /// Whether only a pause keeps the verdict open: everything before health is proven.
     pub fn is_suspended(&self) -> bool {
         matches!(self, Self::Health { status: HealthStatus::Suspended })

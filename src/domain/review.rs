@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::catalog::Order;
 use super::deployment::{Brief, JournalEntry};
 use super::names::Wave;
 use super::plan::Action;
@@ -129,6 +130,31 @@ pub fn review(brief: &Brief, journal: &[JournalEntry]) -> Review {
             .collect(),
         rollback_order,
     }
+}
+
+/// For each service that waited for others: how long it took from the last verdict that it waited for until it began,
+/// in seconds. What began while others under way were as many as allowed waited for them too, which is in it.
+pub fn lags(brief: &Brief, review: &Review) -> Vec<f64> {
+    let times: BTreeMap<&str, (Option<f64>, Option<f64>)> = review
+        .services
+        .iter()
+        .map(|service| (service.service.as_str(), (service.started_seconds, service.healthy_seconds)))
+        .collect();
+    let changes = &brief.plan.changes;
+    let healthy = |position: usize| {
+        let change = changes.get(position)?;
+        times.get(change.name()).and_then(|(_, healthy)| *healthy)
+    };
+    let by_wave = brief.plan.order == Order::Waves;
+    let lag = |position: usize| {
+        let change = changes.get(position)?;
+        let (started, _) = *times.get(change.name())?;
+        let required = change.requires.iter().map(|&required| required as usize);
+        let earlier = (0..changes.len()).filter(|&other| by_wave && changes[other].wave < change.wave);
+        let last = required.chain(earlier).filter_map(healthy).reduce(f64::max)?;
+        Some((started? - last).max(0.0))
+    };
+    (0..changes.len()).filter_map(lag).collect()
 }
 
 fn critical_path(brief: &Brief, services: &[ServiceReview]) -> (f64, Vec<String>) {

@@ -169,7 +169,7 @@ impl Wish {
             order,
             revision: self.revision,
             force: self.force,
-            by: caller.name.clone(),
+            origin: caller.origin(),
             id: self.id,
         };
         Ok(answer(wish::submit(&app.store, wish).await?))

@@ -1,32 +1,96 @@
-//! Who calls: a bearer token of the configuration, or whoever is on this machine where there are none.
+//! Who calls: by a token of the configuration or of the login provider, by a client certificate, by a login of the
+//! browser; or whoever is on this machine, where nobody has to say so.
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::Server;
+use super::connection::Peer;
 use super::problem::Problem;
+use super::session;
 use crate::config::http;
-use crate::domain::access::{Access, Decision, Role};
+use crate::domain::access::{Access, Decision, Grant, Role};
+use crate::domain::audit::{self, Origin};
 use crate::domain::names::CustomerId;
 
 /// The name of whoever is on this machine.
 const LOCAL: &str = "local";
 
+/// How somebody has said who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Via {
+    /// Nobody has to: whoever is on this machine.
+    Local,
+    /// A token of the configuration.
+    Token,
+    /// A client certificate.
+    Certificate,
+    /// An access token of the provider.
+    AccessToken,
+    /// A login by the browser, and what its writes need.
+    Session { csrf: String },
+}
+
+impl Via {
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Token => "token",
+            Self::Certificate => "certificate",
+            Self::AccessToken => "access-token",
+            Self::Session { .. } => "session",
+        }
+    }
+}
+
 /// Who calls, and what that one may do.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    /// The token's name.
+    /// The name: the token's, the certificate's, or the one that the provider gives.
     pub(super) name: String,
-    /// Whether it is whoever is on this machine, where nobody else can call.
-    pub(super) is_local: bool,
+    /// How that is known.
+    pub(super) via: Via,
     access: Access,
+    /// From where.
+    address: Option<String>,
+    /// The id of the request.
+    request: Option<String>,
 }
 
 impl Caller {
+    /// Whether it is whoever is on this machine, where nobody else can call.
+    pub(super) fn is_local(&self) -> bool {
+        self.via == Via::Local
+    }
+
+    /// A key for what belongs to one caller: names of different ways may be the same.
+    pub(super) fn key(&self) -> String {
+        let way = match &self.via {
+            Via::AccessToken | Via::Session { .. } => "person",
+            Via::Local | Via::Token | Via::Certificate => self.via.word(),
+        };
+        format!("{way}:{}", self.name)
+    }
+
+    /// Everything that was granted.
+    pub(super) fn grants(&self) -> &[Grant] {
+        self.access.grants()
+    }
+
+    /// Who it is and from where, for the audit.
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            actor: self.name.clone(),
+            via: audit::Via::Http,
+            address: self.address.clone(),
+            request: self.request.clone(),
+        }
+    }
+
     /// The customers that are visible; none where all are.
     pub(super) fn visible(&self) -> Option<Vec<CustomerId>> {
         self.access.visible()
@@ -62,19 +126,72 @@ impl FromRequestParts<Server> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
-        let tokens = &server.settings.tokens;
-        let caller = if tokens.is_empty() {
-            // Only a loopback address may be without tokens: see `Http::check_listener`.
-            Self { name: LOCAL.to_owned(), is_local: true, access: Access::full() }
-        } else {
-            let known = tokens.iter().map(|token| (&token.sha256, token));
-            let token = find(known, bearer(&parts.headers)?)?;
-            Self { name: token.name.clone(), is_local: false, access: Access::new(token.roles.clone()) }
-        };
+        // Asked for more than once for a request, and settled once.
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(known.clone());
+        }
+        let caller = identify(parts, server).await?;
         tracing::Span::current().record("caller", &caller.name);
+        parts.extensions.insert(caller.clone());
         Ok(caller)
     }
 }
+
+async fn identify(parts: &Parts, server: &Server) -> Result<Caller, Problem> {
+    let settings = &server.settings;
+    let peer = parts.extensions.get::<Peer>();
+    let make = |name: String, via: Via, access: Access| Caller {
+        name,
+        via,
+        access,
+        address: peer.map(|peer| peer.address.to_string()),
+        request: parts.extensions.get::<RequestId>().map(|id| id.0.clone()),
+    };
+    if !settings.has_login() {
+        // Only a loopback address may be without login: see `Http::check_listener`.
+        return Ok(make(LOCAL.to_owned(), Via::Local, Access::full()));
+    }
+    if parts.headers.contains_key(AUTHORIZATION) {
+        let given = bearer(&parts.headers)?;
+        let known = settings.tokens.iter().map(|token| (&token.sha256, token));
+        return match (find(known, given), &server.provider) {
+            (Ok(token), _) => Ok(make(token.name.clone(), Via::Token, Access::new(token.roles.clone()))),
+            (Err(_), Some(provider)) => {
+                let person = provider.verify(given).await?;
+                let access = provider.settings().access(&person.groups);
+                Ok(make(person.name, Via::AccessToken, access))
+            }
+            (Err(problem), None) => Err(problem),
+        };
+    }
+    let login = settings.oidc.as_ref().and_then(|oidc| Some((oidc, oidc.login.as_ref()?)));
+    if let Some((oidc, login)) = login
+        && let Some((_, found)) = session::of(server, login, &parts.headers).await?
+    {
+        session::check_is_ours(login, &found, &parts.method, &parts.headers)?;
+        let access = oidc.access(&found.person.groups);
+        return Ok(make(found.person.name, Via::Session { csrf: found.csrf }, access));
+    }
+    let names = peer.map(|peer| peer.names.as_slice()).unwrap_or_default();
+    if let Some(known) = settings.certificates.iter().find(|known| names.contains(&known.name)) {
+        return Ok(make(known.name.clone(), Via::Certificate, Access::new(known.roles.clone())));
+    }
+    bearer(&parts.headers).map(|_| ()).and(Err(Problem::unauthenticated("nobody is logged in")))
+}
+
+/// Where a webhook comes from. Its name is that of its source or token.
+pub(super) fn origin(extensions: &Extensions, name: &str) -> Origin {
+    Origin {
+        actor: name.to_owned(),
+        via: audit::Via::Webhook,
+        address: extensions.get::<Peer>().map(|peer| peer.address.to_string()),
+        request: extensions.get::<RequestId>().map(|id| id.0.clone()),
+    }
+}
+
+/// The id of a request, as its answer and the log have it.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
 
 /// The token of a request, whatever it is worth.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {

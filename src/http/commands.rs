@@ -98,11 +98,11 @@ impl Order {
         let Self { server, caller, id, headers } = self;
         let deployment = deployments::find(&server, &caller, role, &id).await?;
         etag::check(&headers, &deployment)?;
-        let own = deployment.brief.requested_by == caller.name && !caller.is_local;
+        let own = deployment.brief.requested_by == caller.name && !caller.is_local();
         if matches!(command, Command::Approve { .. }) && own && !server.app.config.approval.by_requester {
             return Err(Problem::forbidden("who asked for a deployment cannot approve it"));
         }
-        let taken = app::command(&server.app.store, &id, caller.name, command, Timestamp::now()).await?;
+        let taken = app::command(&server.app.store, &id, &caller.origin(), command, Timestamp::now()).await?;
         Ok((StatusCode::ACCEPTED, Json(Sent { deployment: id, state: taken.state().word() })))
     }
 }
@@ -202,7 +202,7 @@ async fn retry(
     let deployment = deployments::find(&server, &caller, Role::Operator, &id).await?;
     if deployment.state().is_finished() {
         etag::check(&headers, &deployment)?;
-        let accepted = wish::again(&server.app.store, &deployment, service, caller.name).await?;
+        let accepted = wish::again(&server.app.store, &deployment, service, caller.origin()).await?;
         return Ok(asking::answer(accepted).into_response());
     }
     let command = Command::Retry { service: service.map(String::from) };

@@ -166,7 +166,7 @@ async fn replay(
     let spec: Map<String, Value> = serde_json::from_slice(&letter.resource).unwrap_or_default();
     let understood = event::parse(&spec, &letter.payload, &app.config.known_sources());
     let request = understood.map_err(|faults| Problem::input("it is as wrong as it was", faults))?;
-    let accepted = app.submit(request, new_id(), Timestamp::now()).await?;
+    let accepted = app.submit(request, new_id(), caller.origin(), Timestamp::now()).await?;
     app.store.unbury(&id).await?;
     tracing::info!(letter = %id, event = %accepted.event, by = caller.name, "a dead letter was replayed");
     Ok((StatusCode::ACCEPTED, Json(Receipt::accepted(&accepted))))

@@ -15,9 +15,15 @@ use http_body_util::{BodyExt, Limited};
 use tracing::Instrument;
 
 use super::Server;
+use super::caller::RequestId;
 use super::problem::{self, Problem};
+use crate::app::traces;
+use crate::domain::trace::TraceContext;
 
 const ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a sender says of its trace.
+const TRACE: HeaderName = HeaderName::from_static("traceparent");
 
 /// How long an id that a client brings may be.
 const ID_LENGTH: usize = 128;
@@ -38,14 +44,18 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 ];
 
 /// Gives a request its id, logs it, and makes a problem of every failure.
-pub(super) async fn around(State(server): State<Server>, request: Request, next: Next) -> Response {
+pub(super) async fn around(State(server): State<Server>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = id(request.headers());
     let method = request.method().clone();
     // The pattern, not the path: a path may be anything, and the log is to be searched by what it was for.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let span = tracing::info_span!("http", request_id = %id, caller = tracing::field::Empty);
-    let response = next.run(request).instrument(span.clone()).await;
+    let said = request.headers().get(TRACE).and_then(|said| said.to_str().ok()).map(str::to_owned);
+    let trace_id =
+        said.as_deref().and_then(|said| said.parse::<TraceContext>().ok()).map(|said| said.trace_id);
+    let span = tracing::info_span!("http", request_id = %id, caller = tracing::field::Empty, trace_id);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let response = traces::within(said.as_deref(), next.run(request)).instrument(span.clone()).await;
     let mut response = as_problem(response, &id).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {

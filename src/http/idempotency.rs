@@ -30,7 +30,8 @@ const KEY_LENGTH: usize = 255;
 /// Answers a write that carries a key once.
 pub(super) async fn once(State(server): State<Server>, request: Request, next: Next) -> Response {
     // Webhooks have ids of their own.
-    let webhook = request.uri().path().starts_with(webhooks::PATH);
+    let path = request.uri().path();
+    let webhook = path.starts_with(webhooks::PATH) || path.starts_with("/auth/");
     if request.method() != Method::POST || webhook || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
@@ -48,7 +49,7 @@ async fn attempt(server: Server, request: Request, next: Next) -> Result<Respons
     let path = parts.uri.to_string();
     let request = Request::from_parts(parts.clone(), body);
     let bytes = Bytes::from_request(request, &server).await.map_err(unread)?;
-    let id = fingerprint(&(&caller.name, key));
+    let id = fingerprint(&(caller.key(), key));
     let asked = fingerprint(&(path, bytes.as_ref()));
     let (id, store) = (id.as_str(), &server.app.store);
     match store.claim(id, asked.as_str(), Timestamp::now()).await? {

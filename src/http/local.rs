@@ -16,7 +16,7 @@ use super::{Server, webhooks};
 pub(super) async fn keep(State(server): State<Server>, request: Request, next: Next) -> Response {
     // Webhooks come from elsewhere, and bring a credential in any case.
     let webhook = request.uri().path().starts_with(webhooks::PATH);
-    if server.settings.tokens.is_empty() && !webhook && !is_local(request.headers()) {
+    if !server.settings.has_login() && !webhook && !is_local(request.headers()) {
         return Problem::forbidden("without `http.tokens` only programs on this machine may ask")
             .into_response();
     }

@@ -69,7 +69,7 @@ fn complete(path: &str, operation: &mut Operation, writes: bool) {
     operation.operation_id = Some(std::iter::once(method).chain(words).collect::<Vec<_>>().join("_"));
     let open =
         operation.security.as_ref().is_some_and(|needed| needed.contains(&SecurityRequirement::default()));
-    let mut problems = vec![503];
+    let mut problems = vec![429, 503];
     if !open {
         let bearer = || vec![SecurityRequirement::new(BEARER, Vec::<String>::new())];
         operation.security.get_or_insert_with(bearer);

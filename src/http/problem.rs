@@ -85,6 +85,11 @@ impl Problem {
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
+    /// Too often; not before so many seconds.
+    pub(super) fn too_many(detail: impl Into<String>, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
+
     /// The answer, with the request's id in it.
     pub(super) fn write(mut self, request_id: &str) -> Response {
         request_id.clone_into(&mut self.request_id);

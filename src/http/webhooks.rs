@@ -7,7 +7,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderName, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -81,7 +81,7 @@ async fn signed(server: &Server, source: Option<&SourceName>, request: Request) 
         // An unknown source and a wrong signature are the same, so that nobody can ask which sources there are.
         Problem::unauthenticated("the signature is missing or wrong")
     };
-    let headers = request.headers().clone();
+    let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
     let webhook = server.settings.webhooks.github.iter().find(|webhook| Some(&webhook.source) == source);
     let signature = Signature::of(&headers);
     let (Some(webhook), Some(signature)) = (webhook, signature) else { return Err(refused()) };
@@ -108,7 +108,8 @@ async fn signed(server: &Server, source: Option<&SourceName>, request: Request) 
         None => body.to_vec(),
     };
     let resource = Value::Object(spec.clone()).to_string().into_bytes();
-    let arrival = Arrival { spec: Ok(spec), resource, payload };
+    let origin = caller::origin(&extensions, webhook.source.as_str());
+    let arrival = Arrival { spec: Ok(spec), resource, payload, origin };
     let receipt = receive(server, Scope::default(), arrival).await?;
     if receipt.status == Taken::DeadLetter {
         // GitHub shows the answer to whoever looks after the webhook, and does not send it again by itself.
@@ -153,7 +154,12 @@ struct FromSensor {
     (status = 200, description = "It was known already, or can never succeed and was kept", body = Receipt),
     (status = 202, description = "It is stored, and will be worked on", body = Receipt),
 ))]
-async fn argo_events(State(server): State<Server>, sensor: Sensor, Body(sent): Body<FromSensor>) -> Answer {
+async fn argo_events(
+    State(server): State<Server>,
+    sensor: Sensor,
+    extensions: Extensions,
+    Body(sent): Body<FromSensor>,
+) -> Answer {
     let FromSensor { mut spec, payload } = sent;
     // As it would stand in the trigger's `spec`; a credential is no part of what is kept.
     spec.remove("token");
@@ -162,7 +168,8 @@ async fn argo_events(State(server): State<Server>, sensor: Sensor, Body(sent): B
         if payload.is_empty() { Vec::new() } else { Value::Object(payload).to_string().into_bytes() };
     let Sensor(token) = sensor;
     let scope = Scope { sources: &token.sources, customers: &token.customers };
-    Ok(answer(receive(&server, scope, Arrival { spec: Ok(spec), resource, payload }).await?))
+    let origin = caller::origin(&extensions, &token.name);
+    Ok(answer(receive(&server, scope, Arrival { spec: Ok(spec), resource, payload, origin }).await?))
 }
 
 /// A sensor that has shown its token.

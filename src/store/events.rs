@@ -3,17 +3,22 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::audit::{self, Entry};
 use super::places::listed;
+use super::traces;
 use super::writer::Write;
 use super::{Found, Store, StoreError, from_json, micros, name, number, text, timestamp};
 use super::{timestamp_if_any, to_json};
+use crate::domain::audit::Origin;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::event::{Request, Trigger};
-use crate::domain::names::{CustomerId, DeploymentId, EventId, SourceName};
+use crate::domain::names::{CustomerId, DeploymentId, Environment, EventId, SourceName};
 use crate::domain::plan::fingerprint;
+use crate::domain::trace::TraceContext;
 
 /// An event to be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub struct NewEvent {
     pub request: Request,
     /// When it arrived.
     pub received_at: Timestamp,
+    /// Who asks, and from where.
+    pub origin: Origin,
 }
 
 /// What became of an event.
@@ -137,7 +144,19 @@ impl Store {
     /// [`StoreError::Busy`] when too much waits; others when the database does not take it. In each case the
     /// sender has to try again.
     pub async fn accept(&self, event: NewEvent) -> Result<Accepted, StoreError> {
-        self.write(Accept::new(event)?).await
+        self.accept_within(event, None).await
+    }
+
+    /// The same for an event whose sender said of which trace it is part.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub async fn accept_within(
+        &self,
+        event: NewEvent,
+        trace: Option<TraceContext>,
+    ) -> Result<Accepted, StoreError> {
+        self.write(Accept::new(event, trace)?).await
     }
 
     /// The events that are to be worked on now, oldest first.
@@ -226,7 +245,7 @@ impl Store {
     }
 
     async fn links(&self, event: &EventId) -> Result<Vec<DeploymentId>, StoreError> {
-        let mut connection = self.readers().acquire().await?;
+        let mut connection = self.readers().pool.acquire().await?;
         linked(&mut connection, event.as_str()).await
     }
 }
@@ -305,15 +324,23 @@ impl Keys {
 
 struct Accept {
     event: NewEvent,
+    trace: Option<TraceContext>,
     keys: Keys,
     request: String,
+    action: &'static str,
+    detail: Value,
 }
 
 impl Accept {
-    fn new(event: NewEvent) -> Result<Self, StoreError> {
+    fn new(event: NewEvent, trace: Option<TraceContext>) -> Result<Self, StoreError> {
         let keys = Keys::of(&event.request);
         let request = to_json(&event.request)?;
-        Ok(Self { event, keys, request })
+        let action = match &event.request.trigger {
+            Trigger::Push(_) => "push",
+            Trigger::Other { .. } | Trigger::Manual { .. } => event.request.kind.word(),
+        };
+        let detail = serde_json::to_value(&event.request).unwrap_or_default();
+        Ok(Self { event, trace, keys, request, action, detail })
     }
 }
 
@@ -324,12 +351,9 @@ const NATURAL: i64 = 2;
 impl Write for Accept {
     type Answer = Accepted;
 
-    // The others are only reached where the first did nothing, and the last is all that they write.
-    const ONE_STATEMENT: bool = true;
-
     async fn run(&self, connection: &mut AnyConnection) -> Result<Accepted, StoreError> {
-        let NewEvent { id, request, received_at } = &self.event;
-        let received_at = micros(*received_at);
+        let NewEvent { id, request, received_at: at, origin } = &self.event;
+        let received_at = micros(*at);
         let inserted = sqlx::query(
             "INSERT INTO events (id, seq, received_at, source, customer, environment, delivery_key, \
              natural_key, lane, generation, request, state, due_at, attempts) \
@@ -350,6 +374,22 @@ impl Write for Accept {
         .execute(&mut *connection)
         .await?;
         if inserted.rows_affected() > 0 {
+            let entry = Entry {
+                at: *at,
+                origin,
+                action: self.action,
+                customer: request.customer.as_ref().map(CustomerId::as_str),
+                environment: request.environment.as_ref().map(Environment::as_str),
+                deployment: None,
+                event: Some(id.as_str()),
+                input: None,
+                detail: &self.detail,
+                before: None,
+            };
+            audit::put(connection, entry).await?;
+            if let Some(trace) = &self.trace {
+                traces::put(connection, id, trace).await?;
+            }
             return Ok(Accepted { event: id.clone(), duplicate: false, deployments: Vec::new() });
         }
         let known = sqlx::query(

@@ -2,10 +2,14 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
 use sqlx::{AnyConnection, Row};
 
+use super::audit::{self, Entry};
 use super::writer::Write;
 use super::{Found, Store, StoreError, from_json, micros, name, text, to_json};
+use crate::domain::audit::Origin;
+use crate::domain::compliance::UNMOVED;
 use crate::domain::deployment::Input;
 use crate::domain::names::DeploymentId;
 
@@ -13,14 +17,21 @@ use crate::domain::names::DeploymentId;
 const LIMIT: i64 = 1000;
 
 impl Store {
-    /// Puts an input into a deployment's inbox. The worker is woken, in another process by its next
+    /// Puts an input into a deployment's inbox, and who has sent it into the audit. The worker is woken, in another process by its next
     /// [`Store::poll`].
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Finished`]; [`StoreError::Busy`] when 1000 inputs wait for it
     /// already; others when the database does not take it.
-    pub async fn send(&self, to: &DeploymentId, input: &Input, now: Timestamp) -> Result<(), StoreError> {
-        self.write(Send { to: to.clone(), input: to_json(input)?, now }).await
+    pub async fn send(
+        &self,
+        to: &DeploymentId,
+        input: &Input,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let detail = serde_json::to_value(input).unwrap_or_default();
+        self.write(Send { to: to.clone(), input: to_json(input)?, detail, origin: origin.clone(), now }).await
     }
 
     /// The inputs that wait for a deployment, oldest first, with their ids.
@@ -62,7 +73,7 @@ pub(super) async fn put(
     to: &DeploymentId,
     input: &str,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<i64, StoreError> {
     let row = sqlx::query(
         "SELECT finished, (SELECT count(*) FROM inbox WHERE deployment = $1 AND taken = 0) AS waiting \
          FROM deployments WHERE id = $1",
@@ -78,16 +89,16 @@ pub(super) async fn put(
     if waiting >= LIMIT {
         return Err(StoreError::Busy { queued: usize::try_from(waiting).unwrap_or(usize::MAX) });
     }
-    sqlx::query(
+    let id = sqlx::query_scalar(
         "INSERT INTO inbox (deployment, id, sent_at, taken, input) \
-         SELECT $1, coalesce((SELECT max(id) FROM inbox WHERE deployment = $1), 0) + 1, $2, 0, $3",
+         SELECT $1, coalesce((SELECT max(id) FROM inbox WHERE deployment = $1), 0) + 1, $2, 0, $3 RETURNING id",
     )
     .bind(to.as_str())
     .bind(micros(now))
     .bind(input)
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(())
+    Ok(id)
 }
 
 pub(super) async fn take(
@@ -103,9 +114,18 @@ pub(super) async fn take(
     Ok(())
 }
 
+/// The word of a command.
+fn action(input: &Value) -> &str {
+    let command = input.get("command");
+    let word = command.and_then(|command| command.get("command").or(Some(command)).and_then(Value::as_str));
+    word.unwrap_or("input")
+}
+
 struct Send {
     to: DeploymentId,
     input: String,
+    detail: Value,
+    origin: Origin,
     now: Timestamp,
 }
 
@@ -114,7 +134,26 @@ impl Write for Send {
     type Answer = ();
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
-        put(connection, &self.to, &self.input, self.now).await
+        let id = put(connection, &self.to, &self.input, self.now).await?;
+        let row = sqlx::query("SELECT customer, environment, state FROM deployments WHERE id = $1")
+            .bind(self.to.as_str())
+            .fetch_one(&mut *connection)
+            .await?;
+        let (customer, environment) = (text(&row, "customer")?, text(&row, "environment")?);
+        let state = text(&row, "state")?;
+        let entry = Entry {
+            at: self.now,
+            origin: &self.origin,
+            action: action(&self.detail),
+            customer: Some(&customer),
+            environment: Some(&environment),
+            deployment: Some(self.to.as_str()),
+            event: None,
+            input: Some(id),
+            detail: &self.detail,
+            before: Some(&state),
+        };
+        audit::put(connection, entry).await
     }
 }
 
@@ -127,9 +166,8 @@ struct Take {
 impl Write for Take {
     type Answer = ();
 
-    const ONE_STATEMENT: bool = true;
-
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
-        take(connection, &self.deployment, self.id).await
+        take(connection, &self.deployment, self.id).await?;
+        audit::taken(connection, &self.deployment, self.id, UNMOVED).await
     }
 }

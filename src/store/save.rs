@@ -8,7 +8,7 @@ use super::deployments::Columns;
 use super::history::{self, Mark, Remembered};
 use super::stream::{self, Entry, HappeningKind};
 use super::writer::Write;
-use super::{Store, StoreError, bigint, inbox, micros, outbox, to_json, worker};
+use super::{Store, StoreError, audit, bigint, inbox, micros, outbox, to_json, worker};
 use crate::domain::deployment::{Deployment, Effect, JournalEntry};
 use crate::domain::names::{CustomerId, DeploymentId, Environment};
 
@@ -193,6 +193,7 @@ impl Write for Step {
         }
         if let Some(id) = self.taken {
             inbox::take(connection, &self.id, id).await?;
+            audit::taken(connection, &self.id, id, columns.state).await?;
         }
         let place = history::Place { customer: &self.customer, environment: &self.environment };
         for effect in &self.inward {

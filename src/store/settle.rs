@@ -7,7 +7,7 @@ use sqlx::AnyConnection;
 use super::deployments::{NewDeployment, insert};
 use super::events::Outcome;
 use super::writer::Write;
-use super::{Store, StoreError, inbox, micros, to_json, worker};
+use super::{Store, StoreError, audit, inbox, micros, to_json, worker};
 use crate::domain::deployment::{Deployment, Input};
 use crate::domain::names::{DeploymentId, EventId};
 
@@ -95,6 +95,7 @@ impl Write for Settle {
                 _ => Ok(()),
             };
         }
+        audit::settled(connection, &self.event, self.state).await?;
         for deployment in &self.deployments {
             insert(connection, deployment).await?;
             self.link(connection, &deployment.id).await?;
@@ -104,7 +105,7 @@ impl Write for Settle {
         }
         for (deployment, input) in &self.inputs {
             match inbox::put(connection, deployment, input, self.at).await {
-                Ok(()) | Err(StoreError::Finished(_) | StoreError::NotFound(_)) => {}
+                Ok(_) | Err(StoreError::Finished(_) | StoreError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::{Accepted, NewEvent, Save, Settings, Settlement, Store, StoreError};
 use super::{Outcome, WorkerLease};
+use crate::domain::audit::Origin;
 use crate::domain::catalog::Order;
 use crate::domain::deployment::{
     Brief, Command, Deployment, Effect, Input, JournalEntry, OnFailure, Policy, Progress, State,
@@ -116,7 +117,12 @@ fn push(before: char, after: char) -> Push {
 
 /// A push between two commits, without a delivery id.
 fn push_event(event: &str, before: char, after: char) -> NewEvent {
-    NewEvent { id: id(event), request: request(Trigger::Push(push(before, after))), received_at: at(1) }
+    NewEvent {
+        id: id(event),
+        request: request(Trigger::Push(push(before, after))),
+        received_at: at(1),
+        origin: Origin::cli("somebody"),
+    }
 }
 
 fn settlement(event: &EventId, deployments: Vec<Deployment>, lease: &WorkerLease) -> Settlement {

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::latency::Durations;
 use super::{StoreError, connect};
 
 /// Something to be written: plain values, prepared by whoever asks.
@@ -56,6 +57,8 @@ pub(super) struct Pulse {
     pub(super) writes: AtomicU64,
     /// How many commits that took.
     pub(super) commits: AtomicU64,
+    /// How long their transactions took.
+    pub(super) committing: Durations,
 }
 
 /// How much is committed together.
@@ -198,7 +201,9 @@ async fn transaction(
         }
         execute(connection, "COMMIT").await
     };
+    let began = Instant::now();
     let outcome = written.await;
+    pulse.committing.add(began.elapsed());
     match &outcome {
         Ok(()) => {
             pulse.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);

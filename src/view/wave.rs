@@ -88,6 +88,11 @@ pub struct WaveOverall {
 }
 
 impl Tally {
+    /// How far the services of a deployment are, the shared part among them.
+    pub fn of_deployment(deployment: &Deployment) -> Self {
+        Self::of(deployment.progress.services.iter())
+    }
+
     fn of<'a>(states: impl Iterator<Item = &'a ServiceState>) -> Self {
         let mut tally = Self::default();
         let (mut begun, mut failed) = (false, false);

@@ -13,6 +13,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::effects::{Effects, specs};
 use super::prober::Prober;
@@ -50,7 +51,15 @@ impl Lane {
             let active = open.iter().position(|deployment| deployment.state() != &State::Queued);
             let Some(next) = open.into_iter().nth(active.unwrap_or(0)) else { return Ok(()) };
             let mut drive = Drive::load(&self, next).await?;
-            drive.run().await?;
+            let trace = self.app.store.trace(&drive.deployment.brief.event).await?;
+            let span = tracing::info_span!(
+                "deployment",
+                deployment = %drive.deployment.id(),
+                customer = %self.key.0,
+                environment = %self.key.1,
+                trace_id = trace.trace_id,
+            );
+            drive.run().instrument(span).await?;
             if self.stop.is_cancelled() {
                 return Ok(());
             }

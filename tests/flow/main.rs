@@ -13,3 +13,4 @@ mod failures;
 mod newer;
 mod pushes;
 mod restart;
+mod traces;

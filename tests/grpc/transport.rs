@@ -108,7 +108,12 @@ async fn with_a_certificate_only_tls_is_spoken() {
     // As `main` does: the first one wins.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut world = World::new(&[]);
-    world.config.grpc.tls = Some(Tls { certificate: fixture("server.pem"), key: fixture("server-key.pem") });
+    world.config.grpc.tls = Some(Tls {
+        certificate: fixture("server.pem"),
+        key: fixture("server-key.pem"),
+        client_ca: None,
+        require_client_certificate: false,
+    });
     let server = Server::start(&world).await;
     let authority = Certificate::from_pem(std::fs::read(fixture("ca.pem")).unwrap());
     let address = format!("https://localhost:{}", server.address.port());
@@ -133,7 +138,12 @@ async fn with_a_certificate_only_tls_is_spoken() {
 #[tokio::test]
 async fn a_certificate_that_is_not_there_is_named() {
     let mut world = World::new(&[]);
-    world.config.grpc.tls = Some(Tls { certificate: fixture("missing.pem"), key: fixture("server-key.pem") });
+    world.config.grpc.tls = Some(Tls {
+        certificate: fixture("missing.pem"),
+        key: fixture("server-key.pem"),
+        client_ca: None,
+        require_client_certificate: false,
+    });
     let (app, _cluster) = world.parts().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let served = argocd_orchestrator::grpc::serve(app, listener, Default::default()).await;

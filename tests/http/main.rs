@@ -7,12 +7,18 @@
 mod support;
 
 mod access;
+mod audit;
 mod client;
 mod frame;
+mod log_level;
+mod login;
 mod metrics;
+mod oidc;
 mod openapi;
+mod page;
 mod people;
 mod reading;
 mod stream;
+mod tls;
 mod webhooks;
 mod writing;

@@ -2,10 +2,11 @@
 
 use argocd_orchestrator::adapters::simulated::script::{At, Fail, How};
 use argocd_orchestrator::config::Http;
+use argocd_orchestrator::config::metrics::MetricsListener;
 use serde_json::json;
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::support::web::Web;
+use crate::support::web::{Web, sha256};
 use crate::support::world::World;
 
 /// The value of a sample, by its name and labels.
@@ -55,12 +56,26 @@ async fn what_happens_is_counted_under_the_promised_names() {
         ("argocd_orchestrator_critical_path_seconds_count", 1.0),
         ("argocd_orchestrator_dead_letters", 0.0),
         ("argocd_orchestrator_events_waiting", 0.0),
+        ("argocd_orchestrator_events_oldest_seconds", 0.0),
+        ("argocd_orchestrator_deployments_queued", 0.0),
+        ("argocd_orchestrator_lead_time_seconds_count{customer=\"customer-a\"}", 1.0),
     ] {
         assert_eq!(value(&text, sample), Some(expected), "{sample}:\n{text}");
     }
     assert!(value(&text, "argocd_orchestrator_dependencies_resolved_total").unwrap() >= 2.0, "{text}");
     assert!(text.contains("# TYPE argocd_orchestrator_deployments_active gauge"), "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
+
+    for sample in [
+        "argocd_orchestrator_store_commit_duration_seconds_count",
+        "argocd_orchestrator_store_read_duration_seconds_count",
+        "argocd_orchestrator_healthy_to_next_sync_seconds_count",
+    ] {
+        assert!(value(&text, sample).unwrap() >= 1.0, "{sample}:\n{text}");
+    }
+    let passed = text.lines().filter(|line| line.contains("gate_verdicts_total{verdict=\"passed\""));
+    let passed: f64 = passed.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+    assert!((passed - 5.0).abs() < 0.1, "{text}");
 
     running.deploy(&world.repo.new_tag("customer-a", "v2")).await;
     let text =
@@ -100,14 +115,37 @@ async fn what_services_wait_for_is_told_with_how_long() {
         Some(1.0),
         "{text}"
     );
-    let waited = value(&text, "argocd_orchestrator_blocked_seconds{blocker=\"dependency\"}").unwrap();
+    let waited = value(&text, "argocd_orchestrator_blocked_seconds_total{blocker=\"dependency\"}").unwrap();
     sleep(Duration::from_millis(200)).await;
     let text = web.get("/metrics").await.text();
-    let later = value(&text, "argocd_orchestrator_blocked_seconds{blocker=\"dependency\"}").unwrap();
+    let later = value(&text, "argocd_orchestrator_blocked_seconds_total{blocker=\"dependency\"}").unwrap();
     assert!(later >= waited + 2.0 * 0.2, "{waited} {later}");
     assert_eq!(web.post(&format!("/api/v1/deployments/{id}/abort"), &json!({})).await.status, 202);
     running.ended(&id).await;
     web.halt().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_deployed_is_still_counted_after_a_restart() {
+    let mut world = World::new(&["customer-a"]);
+    world.fail("web", Fail { at: At::LaterRevisions, ..Fail::always(How::SyncFailed) });
+    let running = world.deployed().await;
+    running.deploy(&world.repo.new_tag("customer-a", "v2")).await;
+    let ended = |state: &str| {
+        format!("argocd_orchestrator_deployments_total{{customer=\"customer-a\",state=\"{state}\"}}")
+    };
+    // Whoever begins to count now counts what the store tells of before.
+    for _ in 0..2 {
+        let web = Web::beside(running.app.clone()).await;
+        let text = until(&web, &ended("failed"), 1.0).await;
+        assert_eq!(value(&text, &ended("succeeded")), Some(1.0), "{text}");
+        let lead = "argocd_orchestrator_lead_time_seconds_count{customer=\"customer-a\"}";
+        assert_eq!(value(&text, lead), Some(1.0), "{text}");
+        let restored = "argocd_orchestrator_time_to_restore_seconds_count{customer=\"customer-a\"}";
+        assert_eq!(value(&text, restored), Some(0.0), "nothing was restored:\n{text}");
+        web.halt().await;
+    }
     running.stop().await;
 }
 
@@ -127,4 +165,24 @@ async fn customers_are_told_apart_up_to_a_number() {
     );
     web.halt().await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn scrapers_have_a_port_of_their_own_with_a_token_and_nothing_else_on_it() {
+    let mut world = World::new(&["customer-a"]);
+    // A port that is free a moment before.
+    let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let metrics = MetricsListener { listen, token_sha256: Some(sha256("scraper")), allow_plaintext: false };
+    world.config.http = Some(Http { metrics: Some(metrics), ..Http::default() });
+    let web = Web::start(world).await;
+    // The main port answers once both are there.
+    assert_eq!(web.get("/metrics").await.status, 200);
+    let scrapers = web.at(listen);
+    scrapers.get("/metrics").await.problem(401);
+    scrapers.get_as("another", "/metrics").await.problem(401);
+    let text = scrapers.get_as("scraper", "/metrics").await.text();
+    assert!(text.contains("argocd_orchestrator_dead_letters 0"), "{text}");
+    scrapers.get_as("scraper", "/api/v1/deployments").await.problem(404);
+    assert_eq!(scrapers.post_as("scraper", "/metrics", &json!({})).await.status, 405);
+    web.stop().await;
 }

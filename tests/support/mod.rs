@@ -6,6 +6,7 @@
 
 pub mod canned;
 pub mod logged;
+pub mod provider;
 pub mod repo;
 pub mod server;
 pub mod web;

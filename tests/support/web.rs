@@ -52,6 +52,12 @@ impl Web {
         Self { app, address, stop, world: None, serving }
     }
 
+    /// The same client, for another address of this server. It ends with the program.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        let serving = tokio::spawn(std::future::ready(Ok(())));
+        Self { app: self.app.clone(), address, stop: self.stop.clone(), world: None, serving }
+    }
+
     pub async fn stop(mut self) {
         let world = self.world.take();
         self.halt().await.store.close().await;

@@ -12,6 +12,7 @@ use argocd_orchestrator::adapters::simulated::script::{Behaviour, Exception, Fai
 use argocd_orchestrator::adapters::simulated::{JournalError, Simulated};
 use argocd_orchestrator::app::{self, App, CommandError};
 use argocd_orchestrator::config::{Config, Source, SyncWave, Target};
+use argocd_orchestrator::domain::audit::Origin;
 use argocd_orchestrator::domain::deployment::{Command, Deployment, ServiceState, State};
 use argocd_orchestrator::domain::event;
 use argocd_orchestrator::domain::names::{DeploymentId, EventId, Revision};
@@ -193,7 +194,11 @@ impl Running {
             spec.iter().map(|(key, text)| ((*key).into(), (*text).into())).collect();
         let payload = if payload.is_null() { Vec::new() } else { payload.to_string().into_bytes() };
         let request = event::parse(&spec, &payload, &self.app.config.known_sources()).unwrap();
-        self.app.submit(request, grpc::new_id(), Timestamp::now()).await.unwrap().event
+        self.app
+            .submit(request, grpc::new_id(), Origin::cli("somebody"), Timestamp::now())
+            .await
+            .unwrap()
+            .event
     }
 
     /// Tells of a push to the main branch.
@@ -319,7 +324,7 @@ impl Running {
 /// A command as another process gives it: with nothing but the database.
 pub async fn command(world: &World, id: &DeploymentId, wanted: Command) -> Result<(), CommandError> {
     let store = Store::open(Settings::at(world.database())).await.unwrap();
-    let sent = app::command(&store, id, "bob".into(), wanted, Timestamp::now()).await;
+    let sent = app::command(&store, id, &Origin::cli("bob"), wanted, Timestamp::now()).await;
     store.close().await;
     sent.map(|_| ())
 }

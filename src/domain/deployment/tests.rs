@@ -8,6 +8,7 @@ mod backward;
 mod checks;
 mod forward;
 mod people;
+mod preview;
 mod removal;
 
 use std::collections::BTreeMap;

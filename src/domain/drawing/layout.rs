@@ -8,28 +8,60 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use crate::domain::graph::Graph;
+use super::shape::{Line, Shape};
 use crate::domain::names::Wave;
 
-/// Height of a box.
-pub(super) const BOX: f64 = 36.0;
-const BOX_GAP: f64 = 13.0;
-const LANE_GAP: f64 = 8.0;
-/// Between two columns at least; more lines between them need more room to be told apart.
-const GAP: f64 = 34.0;
-const GAP_OF_A_LINE: f64 = 0.7;
-const WIDEST_GAP: f64 = 76.0;
-/// From a wave's boxes to the edge of its panel.
-const PADDING: f64 = 14.0;
 /// A column is at least wide enough for the heading of its wave.
 const NARROWEST: f64 = 64.0;
-const MARGIN: f64 = 28.0;
-/// Room above the boxes for title and headings.
-const TOP: f64 = 104.0;
-/// Room under them for the legend.
-const BOTTOM: f64 = 64.0;
-/// A wave with longer chains inside it is drawn with these many columns; what does not fit is drawn as arcs.
-const STEPS: usize = 12;
+const GAP_OF_A_LINE: f64 = 0.7;
+
+/// How large everything is, in pixels.
+pub(super) struct Measures {
+    /// Height of a box.
+    pub(super) box_height: f64,
+    box_gap: f64,
+    lane_gap: f64,
+    /// Between two columns at least; more lines between them need more room to be told apart.
+    gap: f64,
+    widest_gap: f64,
+    /// From a wave's boxes to the edge of its panel.
+    padding: f64,
+    margin: f64,
+    /// Room above the middle of the topmost box, for title and headings.
+    top: f64,
+    /// Room under the boxes, for a legend.
+    bottom: f64,
+    /// A wave with longer chains inside it is drawn with these many columns; what does not fit is drawn as arcs.
+    steps: usize,
+}
+
+/// A picture that stands alone, with room for everything.
+pub(super) const ALONE: Measures = Measures {
+    box_height: 36.0,
+    box_gap: 13.0,
+    lane_gap: 8.0,
+    gap: 34.0,
+    widest_gap: 76.0,
+    padding: 14.0,
+    margin: 28.0,
+    top: 104.0,
+    bottom: 64.0,
+    steps: 12,
+};
+
+/// A picture on a page: each wave is one column, and as much as possible is seen at once.
+pub(super) const DENSE: Measures = Measures {
+    box_height: 28.0,
+    box_gap: 6.0,
+    lane_gap: 3.0,
+    gap: 22.0,
+    widest_gap: 46.0,
+    padding: 8.0,
+    margin: 8.0,
+    top: 50.0,
+    bottom: 8.0,
+    steps: 1,
+};
 /// With more lanes than this the picture is of no use, so long edges then go straight.
 const LANES: usize = 20_000;
 const SWEEPS: usize = 24;
@@ -47,7 +79,7 @@ pub(super) struct Layout {
 
 /// The part of the picture that is one wave.
 pub(super) struct Panel {
-    pub(super) wave: Wave,
+    pub(super) wave: Option<Wave>,
     pub(super) services: usize,
     pub(super) area: Rect,
 }
@@ -70,11 +102,12 @@ pub(super) enum Route {
     Back((f64, f64), (f64, f64)),
 }
 
-pub(super) fn layout(graph: &Graph, width_of: impl Fn(usize) -> f64) -> Layout {
-    let (columns, column_of) = columns(graph);
+pub(super) fn layout(graph: &Shape, measures: &Measures, width_of: impl Fn(usize) -> f64) -> Layout {
+    let &Measures { box_height, padding, margin, top, bottom, steps, .. } = measures;
+    let (columns, column_of) = columns(graph, steps);
     let mut cells = Cells::new(graph, columns.len(), &column_of);
     cells.reduce_crossings();
-    let heights = cells.heights();
+    let heights = cells.heights(measures);
 
     let mut column_width = vec![NARROWEST; columns.len()];
     for service in 0..graph.len() {
@@ -82,21 +115,21 @@ pub(super) fn layout(graph: &Graph, width_of: impl Fn(usize) -> f64) -> Layout {
         *width = width.max(width_of(service));
     }
     let tallest = heights.iter().flatten().fold(0.0_f64, |tallest, &height| tallest.max(height));
-    let (mut x, mut xs, mut panels) = (MARGIN + PADDING, Vec::new(), Vec::<Panel>::new());
+    let (mut x, mut xs, mut panels) = (margin + padding, Vec::new(), Vec::<Panel>::new());
     for (at, &(wave, services)) in columns.iter().enumerate() {
-        x += if at == 0 { 0.0 } else { cells.gap_before(at) };
+        x += if at == 0 { 0.0 } else { cells.gap_before(at, measures) };
         match panels.last_mut() {
             Some(panel) if panel.wave == wave => {
-                panel.area.width = x + column_width[at] + PADDING - panel.area.x;
+                panel.area.width = x + column_width[at] + padding - panel.area.x;
                 panel.services += services;
             }
             Some(_) | None => {
-                x += if panels.is_empty() { 0.0 } else { 2.0 * PADDING };
+                x += if panels.is_empty() { 0.0 } else { 2.0 * padding };
                 let area = Rect {
-                    x: x - PADDING,
-                    y: TOP - BOX / 2.0 - 32.0,
-                    width: column_width[at] + 2.0 * PADDING,
-                    height: tallest + BOX + 32.0 + PADDING,
+                    x: x - padding,
+                    y: top - box_height / 2.0 - 32.0,
+                    width: column_width[at] + 2.0 * padding,
+                    height: tallest + box_height + 32.0 + padding,
                 };
                 panels.push(Panel { wave, services, area });
             }
@@ -107,17 +140,22 @@ pub(super) fn layout(graph: &Graph, width_of: impl Fn(usize) -> f64) -> Layout {
 
     let height_of = |column: usize, cell: Cell| {
         let place = cells.place(column, cell);
-        place.map_or(0.0, |place| TOP + heights[column][place])
+        place.map_or(0.0, |place| top + heights[column][place])
     };
     let boxes: Vec<Rect> = (0..graph.len())
         .map(|service| {
             let column = column_of[service];
             let middle = height_of(column, Cell::Service(service));
-            Rect { x: xs[column], y: middle - BOX / 2.0, width: column_width[column], height: BOX }
+            Rect {
+                x: xs[column],
+                y: middle - box_height / 2.0,
+                width: column_width[column],
+                height: box_height,
+            }
         })
         .collect();
-    let middle = |service: usize| boxes[service].y + BOX / 2.0;
-    let route = |edge: &crate::domain::graph::Edge| {
+    let middle = |service: usize| boxes[service].y + box_height / 2.0;
+    let route = |edge: &Line| {
         let (from, to) = (edge.dependency, edge.dependant);
         let start = (boxes[from].x + boxes[from].width, middle(from));
         let end = (boxes[to].x, middle(to));
@@ -143,8 +181,8 @@ pub(super) fn layout(graph: &Graph, width_of: impl Fn(usize) -> f64) -> Layout {
     };
     let routes = graph.edges().iter().map(route).collect();
     Layout {
-        width: (x + PADDING + MARGIN).max(420.0),
-        height: TOP + tallest + BOX + BOTTOM,
+        width: (x + padding + margin).max(420.0),
+        height: top + tallest + box_height + bottom,
         panels,
         boxes,
         routes,
@@ -152,20 +190,21 @@ pub(super) fn layout(graph: &Graph, width_of: impl Fn(usize) -> f64) -> Layout {
 }
 
 /// The columns, each with its wave and how many services it holds, and the column of each service.
-fn columns(graph: &Graph) -> (Vec<(Wave, usize)>, Vec<usize>) {
+fn columns(graph: &Shape, steps: usize) -> (Vec<(Option<Wave>, usize)>, Vec<usize>) {
     let mut step: Vec<Option<usize>> = vec![None; graph.len()];
     for &service in graph.order() {
         let inside = graph.dependencies(service).filter(|&other| graph.wave(other) == graph.wave(service));
         // In a ring somebody must come first: what has no step yet is drawn as an arc.
         let below = inside.filter_map(|other| step[other]).max();
-        step[service] = Some(below.map_or(0, |below| (below + 1).min(STEPS - 1)));
+        step[service] = Some(below.map_or(0, |below| (below + 1).min(steps - 1)));
     }
     let key = |service: usize| (graph.wave(service), step[service].unwrap_or(0));
-    let mut held: BTreeMap<(Wave, usize), usize> = BTreeMap::new();
+    let mut held: BTreeMap<(Option<Wave>, usize), usize> = BTreeMap::new();
     for service in 0..graph.len() {
         *held.entry(key(service)).or_default() += 1;
     }
-    let place: BTreeMap<(Wave, usize), usize> = held.keys().enumerate().map(|(at, &key)| (key, at)).collect();
+    let place: BTreeMap<(Option<Wave>, usize), usize> =
+        held.keys().enumerate().map(|(at, &key)| (key, at)).collect();
     let columns = held.iter().map(|(&(wave, _), &services)| (wave, services)).collect();
     (columns, (0..graph.len()).map(|service| place[&key(service)]).collect())
 }
@@ -178,11 +217,14 @@ enum Cell {
 }
 
 impl Cell {
-    fn gap(self, below: Self) -> f64 {
+    fn gap(self, below: Self, measures: &Measures) -> f64 {
+        let &Measures { box_height, box_gap, lane_gap, .. } = measures;
         match (self, below) {
-            (Self::Service(_), Self::Service(_)) => BOX + BOX_GAP,
-            (Self::Service(_), Self::Lane(_)) | (Self::Lane(_), Self::Service(_)) => BOX / 2.0 + LANE_GAP,
-            (Self::Lane(_), Self::Lane(_)) => LANE_GAP,
+            (Self::Service(_), Self::Service(_)) => box_height + box_gap,
+            (Self::Service(_), Self::Lane(_)) | (Self::Lane(_), Self::Service(_)) => {
+                box_height / 2.0 + lane_gap
+            }
+            (Self::Lane(_), Self::Lane(_)) => lane_gap,
         }
     }
 }
@@ -196,7 +238,7 @@ struct Cells {
 }
 
 impl Cells {
-    fn new(graph: &Graph, columns: usize, column_of: &[usize]) -> Self {
+    fn new(graph: &Shape, columns: usize, column_of: &[usize]) -> Self {
         let furthest =
             |service: usize| graph.dependants(service).map(|next| column_of[next]).max().unwrap_or(0);
         let lanes = |service: usize| column_of[service] + 1..furthest(service);
@@ -233,9 +275,9 @@ impl Cells {
     }
 
     /// How far a column must be from the one before it, for the lines between them.
-    fn gap_before(&self, column: usize) -> f64 {
+    fn gap_before(&self, column: usize, measures: &Measures) -> f64 {
         let lines = column.checked_sub(1).map_or(0, |before| self.links[before].len());
-        (GAP + GAP_OF_A_LINE * lines as f64).min(WIDEST_GAP)
+        (measures.gap + GAP_OF_A_LINE * lines as f64).min(measures.widest_gap)
     }
 
     /// The lines of a column to its neighbour on one side, as places there, by the cell's place here.
@@ -304,9 +346,9 @@ impl Cells {
     }
 
     /// The middle of each cell, the topmost being 0 or more.
-    fn heights(&self) -> Vec<Vec<f64>> {
+    fn heights(&self, measures: &Measures) -> Vec<Vec<f64>> {
         let mut heights: Vec<Vec<f64>> =
-            self.columns.iter().map(|column| settled(column, &vec![0.0; column.len()])).collect();
+            self.columns.iter().map(|column| settled(column, &vec![0.0; column.len()], measures)).collect();
         let tallest = heights.iter().filter_map(|column| column.last().copied()).fold(0.0, f64::max);
         for column in &mut heights {
             let spare = (tallest - column.last().copied().unwrap_or(0.0)) / 2.0;
@@ -330,7 +372,7 @@ impl Cells {
                     (sum + 0.3 * heights[column][place]) / (count + 0.3)
                 };
                 let wanted: Vec<f64> = (0..self.columns[column].len()).map(wanted).collect();
-                heights[column] = settled(&self.columns[column], &wanted);
+                heights[column] = settled(&self.columns[column], &wanted, measures);
             }
         }
         let top = heights.iter().filter_map(|column| column.first().copied()).fold(f64::INFINITY, f64::min);
@@ -365,11 +407,11 @@ fn inversions(ends: &[(usize, usize)], size: usize) -> usize {
 
 /// The heights that are nearest to the wanted ones (least squares) while the order and the gaps are kept:
 /// with the gaps subtracted this is isotonic regression, done by pooling neighbours that are out of order.
-fn settled(cells: &[Cell], wanted: &[f64]) -> Vec<f64> {
+fn settled(cells: &[Cell], wanted: &[f64], measures: &Measures) -> Vec<f64> {
     let mut offset = 0.0;
     let mut offsets = Vec::with_capacity(cells.len());
     for (at, &cell) in cells.iter().enumerate() {
-        offset += if at == 0 { 0.0 } else { cells[at - 1].gap(cell) };
+        offset += if at == 0 { 0.0 } else { cells[at - 1].gap(cell, measures) };
         offsets.push(offset);
     }
     let mut pools: Vec<(f64, usize)> = Vec::new();

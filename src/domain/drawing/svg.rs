@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::layout::{BOX, Layout, Rect, Route, layout};
+use super::layout::{ALONE, Layout, Rect, Route, layout};
+use super::shape::Shape;
 use super::{Stroke, critical_path, strokes, title, xml};
 use crate::domain::graph::Graph;
 use crate::domain::names::Wave;
@@ -32,7 +33,7 @@ pub fn svg(graph: &Graph) -> String {
         let longest = label(graph.name(service).as_str()).iter().map(|line| line.chars().count()).max();
         20.0 + 7.3 * longest.unwrap_or(0) as f64
     };
-    let layout = layout(graph, width);
+    let layout = layout(&Shape::of_graph(graph), &ALONE, width);
     let path = critical_path(graph);
     let mut text = head(graph, &layout, path.len());
     panels(&layout, &mut text);
@@ -81,7 +82,9 @@ fn head(graph: &Graph, layout: &Layout, chain: usize) -> String {
 fn panels(layout: &Layout, text: &mut String) {
     for panel in &layout.panels {
         let Rect { x, y, width, height } = panel.area;
-        let (line, _) = palette(panel.wave);
+        // Only the shared part is in no wave, and a graph has services alone.
+        let wave = panel.wave.unwrap_or(Wave(0));
+        let (line, _) = palette(wave);
         text.push_str(&format!(
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"12\" \
              fill=\"{line}\" fill-opacity=\".09\"/>\n\
@@ -89,7 +92,7 @@ fn panels(layout: &Layout, text: &mut String) {
              <tspan dx=\"7\" font-size=\"11\" font-weight=\"400\">{}</tspan></text>\n",
             x + 16.0,
             y + 20.0,
-            panel.wave,
+            wave,
             panel.services,
         ));
     }
@@ -114,13 +117,13 @@ fn lines(graph: &Graph, layout: &Layout, text: &mut String) {
             xml(graph.name(edge.dependency).as_str()),
             xml(graph.name(edge.dependant).as_str()),
             xml(&edge.place.to_string()),
-            path(&layout.routes[at]),
+            path(&layout.routes[at], ALONE.box_height),
             &colour[1..],
         ));
     }
 }
 
-fn path(route: &Route) -> String {
+pub(super) fn path(route: &Route, box_height: f64) -> String {
     match route {
         Route::Forward(points) => {
             let mut text = format!("M{:.1} {:.1}", points[0].0, points[0].1);
@@ -142,7 +145,7 @@ fn path(route: &Route) -> String {
         }
         &Route::Back((x, y), (to_x, to_y)) => {
             // A little lower than the middle, where the line in the other direction may run.
-            let (y, to_y, middle) = (y + BOX / 4.0, to_y + BOX / 4.0, (x + to_x) / 2.0);
+            let (y, to_y, middle) = (y + box_height / 4.0, to_y + box_height / 4.0, (x + to_x) / 2.0);
             format!("M{x:.1} {y:.1}C{middle:.1} {y:.1} {middle:.1} {to_y:.1} {to_x:.1} {to_y:.1}")
         }
     }
@@ -176,7 +179,7 @@ fn boxes(graph: &Graph, layout: &Layout, critical: &[usize], text: &mut String) 
             area.height,
         ));
         let lines = label(graph.name(service).as_str());
-        let first = area.y + BOX / 2.0 + 4.2 - 6.8 * (lines.len() - 1) as f64;
+        let first = area.y + ALONE.box_height / 2.0 + 4.2 - 6.8 * (lines.len() - 1) as f64;
         for (at, line) in lines.iter().enumerate() {
             text.push_str(&format!(
                 "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#1c2430\">{}</text>",

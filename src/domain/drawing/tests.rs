@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn boxes_never_overlap_and_lines_run_forward_around_them(text in texts()) {
         let graph = graph(&text);
-        let layout = layout::layout(&graph, |_| 80.0);
+        let layout = layout::layout(&Shape::of_graph(&graph), &layout::ALONE, |_| 80.0);
         for (at, one) in layout.boxes.iter().enumerate() {
             prop_assert!(one.x > 0.0 && one.y > 0.0);
             prop_assert!(one.x + one.width < layout.width && one.y + one.height < layout.height);
@@ -190,4 +190,46 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_picture_for_a_page_has_one_column_for_each_wave_and_every_edge() {
+    let picture = Picture::of(&Shape::of_graph(&graph(SHOP)));
+    let waves: Vec<Option<u32>> = picture.panels.iter().map(|panel| panel.wave.map(|wave| wave.0)).collect();
+    assert_eq!(waves, [Some(0), Some(1), Some(2), Some(3), Some(4)]);
+    for spot in &picture.services {
+        let panel = picture.panels.iter().find(|panel| panel.wave == spot.wave).unwrap();
+        assert!(spot.x >= panel.x && spot.x + spot.width <= panel.x + panel.width, "{spot:?} {panel:?}");
+        assert!(spot.y >= panel.y && spot.y + spot.height <= panel.y + panel.height, "{spot:?} {panel:?}");
+    }
+    let implied: Vec<(&str, &str)> = picture
+        .edges
+        .iter()
+        .filter(|edge| edge.implied)
+        .map(|edge| (edge.service.as_str(), edge.depends_on.as_str()))
+        .collect();
+    assert_eq!(implied, [("payment-service", "postgres")]);
+    assert_eq!(picture.critical_path, ["postgres", "user-service", "payment-service", "web-ui"]);
+}
+
+#[test]
+fn another_chain_can_be_the_one_that_took_longest() {
+    let path = vec!["ingress".to_owned(), "web-ui".to_owned()];
+    let picture = Picture::of(&Shape::of_graph(&graph(SHOP))).with_critical_path(path.clone());
+    let on: Vec<&str> =
+        picture.services.iter().filter(|spot| spot.critical).map(|spot| spot.name.as_str()).collect();
+    assert_eq!(
+        (on, picture.edges.iter().filter(|edge| edge.critical).count()),
+        (vec!["ingress", "web-ui"], 1)
+    );
+    assert_eq!(picture.critical_path, path);
+}
+
+#[test]
+fn services_on_a_ring_are_drawn_and_marked() {
+    let picture = Picture::of(&Shape::of_graph(&graph("a 0 b\n b 0 a\n c 1 a")));
+    let ring: Vec<&str> =
+        picture.services.iter().filter(|spot| spot.in_ring).map(|spot| spot.name.as_str()).collect();
+    assert_eq!(ring, ["a", "b"]);
+    assert_eq!(picture.edges.iter().filter(|edge| edge.against).count(), 2);
 }

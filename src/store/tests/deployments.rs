@@ -28,7 +28,7 @@ async fn a_deployment_is_read_as_it_was_written() {
 async fn a_step_is_saved_with_its_journal_and_its_effects() {
     let store = Fixture::new().await;
     let (first, lease) = store.planned("first").await;
-    store.send(&first.brief.id, &pause(), at(2)).await.unwrap();
+    store.send(&first.brief.id, &pause(), &Origin::cli("somebody"), at(2)).await.unwrap();
     let running = moved(&first, State::Running);
     let entries = [entry(&running)];
     let effects = [refresh(), sync()];
@@ -118,9 +118,9 @@ async fn a_finished_deployment_never_moves_again() {
     let finished = StoreError::Finished("first".into());
     let undead = moved(&over, State::Running);
     assert_eq!(store.save(save(&undead, &[], &[], &lease)).await, Err(finished.clone()));
-    assert_eq!(store.send(&first.brief.id, &pause(), at(6)).await, Err(finished));
+    assert_eq!(store.send(&first.brief.id, &pause(), &Origin::cli("somebody"), at(6)).await, Err(finished));
     let unknown = StoreError::NotFound("deployment x".into());
-    assert_eq!(store.send(&id("x"), &pause(), at(6)).await, Err(unknown));
+    assert_eq!(store.send(&id("x"), &pause(), &Origin::cli("somebody"), at(6)).await, Err(unknown));
     assert_eq!(store.unfinished().await.unwrap().value, []);
 }
 
@@ -130,14 +130,14 @@ async fn inputs_wait_in_order_and_their_ids_never_come_again() {
     let (first, _lease) = store.planned("first").await;
     let name = &first.brief.id;
     let resume = Input::Command { by: "joe".into(), command: Command::Resume };
-    store.send(name, &pause(), at(2)).await.unwrap();
-    store.send(name, &resume, at(3)).await.unwrap();
+    store.send(name, &pause(), &Origin::cli("somebody"), at(2)).await.unwrap();
+    store.send(name, &resume, &Origin::cli("somebody"), at(3)).await.unwrap();
     assert_eq!(store.inbox(name).await.unwrap().value, [(1, pause()), (2, resume.clone())]);
     assert_eq!(store.any_inbox().await.unwrap(), std::slice::from_ref(name));
     store.drop_input(name, 1).await.unwrap();
     store.drop_input(name, 2).await.unwrap();
     store.drop_input(name, 2).await.unwrap();
-    store.send(name, &resume, at(4)).await.unwrap();
+    store.send(name, &resume, &Origin::cli("somebody"), at(4)).await.unwrap();
     assert_eq!(store.inbox(name).await.unwrap().value, [(3, resume)]);
 }
 

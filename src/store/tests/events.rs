@@ -9,7 +9,10 @@ async fn check(cases: &[(&str, Option<&str>, char, char, &str)]) {
         let mut push = push(*before, *after);
         push.delivery = delivery.map(str::to_owned);
         let request = request(Trigger::Push(push));
-        let accepted = store.accept(NewEvent { id: id(event), request, received_at: at(1) }).await.unwrap();
+        let accepted = store
+            .accept(NewEvent { id: id(event), request, received_at: at(1), origin: Origin::cli("somebody") })
+            .await
+            .unwrap();
         let right = Accepted { event: id(right), duplicate: event != right, deployments: Vec::new() };
         assert_eq!(accepted, right);
     }
@@ -69,7 +72,12 @@ async fn one_delivery_to_triggers_with_different_targets_gives_an_event_for_each
         let mut request = request(Trigger::Push(push));
         request.customer = Some(id(customer));
         for again in [false, true] {
-            let event = NewEvent { id: id(event), request: request.clone(), received_at: at(1) };
+            let event = NewEvent {
+                id: id(event),
+                request: request.clone(),
+                received_at: at(1),
+                origin: Origin::cli("somebody"),
+            };
             assert_eq!(store.accept(event).await.unwrap().duplicate, again);
         }
     }
@@ -80,7 +88,12 @@ async fn manual_requests_are_told_apart_by_their_own_ids() {
     let store = Fixture::new().await;
     for (event, own, duplicate) in [("1", "x", false), ("2", "y", false), ("3", "x", true)] {
         let trigger = Trigger::Manual { revision: None, force: false, id: own.into() };
-        let event = NewEvent { id: id(event), request: request(trigger), received_at: at(1) };
+        let event = NewEvent {
+            id: id(event),
+            request: request(trigger),
+            received_at: at(1),
+            origin: Origin::cli("somebody"),
+        };
         assert_eq!(store.accept(event).await.unwrap().duplicate, duplicate);
     }
 }

@@ -29,7 +29,7 @@ async fn every_connection_has_what_durability_rests_on() {
     let writer = connection(&store).await;
     let mut all = vec![writer];
     for _ in 0..4 {
-        all.push(store.readers().acquire().await.unwrap().detach());
+        all.push(store.readers().pool.acquire().await.unwrap().detach());
     }
     for connection in &mut all {
         for (ask, right) in
