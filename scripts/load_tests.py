@@ -134,7 +134,6 @@ def overview(server, database, customers, rounds):
     query = """SELECT d.*, c.revision, c.updated_at FROM deployments d LEFT JOIN customers c
         ON c.customer = d.customer AND c.environment = d.environment WHERE d.seq IN
         (SELECT max(seq) FROM deployments GROUP BY customer, environment) ORDER BY d.customer LIMIT 1000"""
-    columns = len(db.execute(query + " ").description)
     connection = server.connection()
 
     def ask(path=OVERVIEW, least=1):
@@ -158,10 +157,12 @@ def overview(server, database, customers, rounds):
         "bare_query_ms": statistics.median(bare),
         "ratio": statistics.median(ours) / statistics.median(bare),
     }
-    for name, path in (("search", "?search=007"), ("state", "?state=failed&limit=1000")):
-        found[f"{name}_median_ms"] = statistics.median(
-            timed(lambda: ask(f"/api/v1/customers{path}"), rounds))
-    assert columns
+    for name, path in (
+        ("search", "/api/v1/customers?search=007"),
+        ("state", "/api/v1/customers?state=failed&limit=1000"),
+        ("page", "/api/v1/overview?limit=1000"),
+    ):
+        found[f"{name}_median_ms"] = statistics.median(timed(lambda: ask(path), rounds))
     return found
 
 
@@ -236,7 +237,7 @@ def main():
         if options.scenario in ("overview", "all"):
             found = overview(server, database, options.customers, options.rounds)
             print("overview", json.dumps(found, indent=2))
-            fine &= found["median_ms"] < 100
+            fine &= max(found["median_ms"], found["page_median_ms"]) < 100
         if options.scenario in ("streams", "all"):
             print("streams", json.dumps(streams(server, options.clients), indent=2))
         print(f"resident at the end: {server.memory():.1f} MiB")
