@@ -134,6 +134,7 @@ async fn every_route_answers_as_documented() {
             ("{service}", "nothing"),
             ("{customer}", "customer-z"),
             ("{source}", "none"),
+            ("{name}", "nothing"),
         ];
         let wrong = [
             ("{id}", "%20"),
@@ -141,6 +142,7 @@ async fn every_route_answers_as_documented() {
             ("{service}", "A%20B"),
             ("{customer}", "A%0AB"),
             ("{source}", "%00"),
+            ("{name}", "%00"),
         ];
         for values_of_path in [right, missing, wrong] {
             let filled = values_of_path
