@@ -14,8 +14,10 @@ use crate::domain::catalog::Order;
 mod audit;
 mod complete;
 mod control;
+mod customers;
 mod demo;
 mod deploy;
+mod events;
 mod exit;
 mod explain;
 mod generate;
@@ -26,9 +28,11 @@ mod parts;
 mod plan;
 mod schema;
 mod serve;
+mod server;
 mod simulate;
 mod sources;
 mod status;
+mod system;
 mod timeline;
 mod validate;
 mod why;
@@ -65,6 +69,9 @@ pub struct Common {
     /// Log as JSON lines
     #[arg(long, global = true, env = "ORCHESTRATOR_LOG_JSON")]
     pub log_json: bool,
+    /// Which server is asked, where one is.
+    #[command(flatten)]
+    pub server: server::Options,
 }
 
 /// How results are printed.
@@ -106,6 +113,12 @@ pub enum Command {
     Why(why::Options),
     /// Show what services ran healthily, and how a deployment went
     History(history::Options),
+    /// Show all customers and environments at a glance
+    Customers(customers::Options),
+    /// Show what arrived, and what became of it
+    Events(events::Events),
+    /// Show requests that could not succeed, or try one again
+    DeadLetters(events::Letters),
     /// Agree to a plan
     Approve(control::Approve),
     /// Refuse a plan
@@ -143,7 +156,8 @@ pub struct OrderOption {
 /// Runs a command.
 pub fn run(cli: Cli) -> Exit {
     let Cli { common, command } = cli;
-    if let Err(failure) = parts::start_logging(&common, &command) {
+    let ready = parts::start_logging(&common, &command).and_then(|()| server::check(&command));
+    if let Err(failure) = ready {
         return failure.report();
     }
     let outcome = match command {
@@ -161,6 +175,9 @@ pub fn run(cli: Cli) -> Exit {
         | Command::Status(_)
         | Command::Why(_)
         | Command::History(_)
+        | Command::Customers(_)
+        | Command::Events(_)
+        | Command::DeadLetters(_)
         | Command::Approve(_)
         | Command::Reject(_)
         | Command::Pause(_)
@@ -186,6 +203,9 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         Command::Status(options) => status::run(&common, &options).await,
         Command::Why(options) => why::run(&common, &options).await,
         Command::History(options) => history::run(&common, &options).await,
+        Command::Customers(options) => customers::run(&common, &options).await,
+        Command::Events(options) => events::events(&common, &options).await,
+        Command::DeadLetters(options) => events::letters(&common, &options).await,
         Command::Approve(options) => control::approve(&common, options).await,
         Command::Reject(options) => control::reject(&common, options).await,
         Command::Pause(options) => control::pause(&common, options).await,

@@ -55,7 +55,7 @@ pub use events::{Accepted, EventFilter, EventState, NewEvent, Outcome, StoredEve
 pub use history::{Mark, Quarantined, ServiceRevision};
 pub use latency::Spread;
 pub use measure::{Ended, Waiting};
-pub use places::{Count, PlaceFilter};
+pub use places::{Count, Glance, OverviewFilter, PlaceFilter};
 pub use save::Save;
 pub use sessions::Session;
 pub use settle::Settlement;

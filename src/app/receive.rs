@@ -25,7 +25,7 @@ pub struct Receipt {
     pub deployments: Vec<String>,
     /// All that is wrong with a dead letter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>, required = false)]
+    #[schema(required = false)]
     pub faults: Vec<Diagnostic>,
 }
 

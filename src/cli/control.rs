@@ -5,23 +5,20 @@
 mod revert;
 
 use clap::Args;
-use jiff::Timestamp;
 
-use super::{Common, Exit, Failure, output, parts};
-use crate::app;
-use crate::app::wish::{self, Wish};
-use crate::domain::audit::Origin;
+use super::system::System;
+use super::{Common, Exit, Failure, output};
+use crate::client::Wanted;
 use crate::domain::deployment::Command;
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision, ServiceName, Wave};
-use crate::store::Store;
 
 /// A deployment, and who asks.
 #[derive(Debug, Args)]
 pub struct Target {
     /// Which deployment
     deployment: DeploymentId,
-    /// Who asks; the user of this machine where it is not given
+    /// Who asks; the user of this machine where it is not given (a server knows by the token)
     #[arg(long, env = "ORCHESTRATOR_USER", value_name = "NAME")]
     by: Option<String>,
 }
@@ -95,7 +92,7 @@ pub struct Rollback {
     /// Why, for those who look later
     #[arg(long, default_value = "no reason given")]
     reason: String,
-    /// Who asks; the user of this machine where it is not given
+    /// Who asks; the user of this machine where it is not given (a server knows by the token)
     #[arg(long, env = "ORCHESTRATOR_USER", value_name = "NAME")]
     by: Option<String>,
 }
@@ -108,16 +105,11 @@ pub(super) fn who(by: Option<String>) -> String {
 }
 
 async fn send(common: &Common, target: Target, command: Command, done: &str) -> Result<Exit, Failure> {
-    let store = parts::existing_store(common).await?;
-    put(&store, &target.deployment, who(target.by), command).await?;
-    store.close().await;
+    let system = System::existing(common).await?;
+    system.command(&target.deployment, who(target.by), command).await?;
+    system.close().await;
     output::write(&format!("{}: {done}", target.deployment))?;
     Ok(Exit::Success)
-}
-
-async fn put(store: &Store, id: &DeploymentId, by: String, command: Command) -> Result<(), Failure> {
-    app::command(store, id, &Origin::cli(by), command, Timestamp::now()).await?;
-    Ok(())
 }
 
 pub(super) async fn approve(common: &Common, options: Approve) -> Result<Exit, Failure> {
@@ -147,25 +139,17 @@ pub(super) async fn skip(common: &Common, options: Service) -> Result<Exit, Fail
 
 /// In a running deployment a command; of one that is over, a new deployment of the same commit.
 pub(super) async fn retry(common: &Common, options: OneService) -> Result<Exit, Failure> {
-    let store = parts::existing_store(common).await?;
+    let system = System::existing(common).await?;
     let OneService { target: Target { deployment: id, by }, service } = options;
-    let found = store.deployment(&id).await?;
-    let deployment =
-        found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no deployment {id}")))?;
-    if deployment.state().is_finished() {
-        let plan = &deployment.brief.plan;
-        let service = service.map(|name| name.parse::<ServiceName>()).transpose();
-        let service = service.map_err(|error| Failure::new(Exit::InvalidInput, error))?;
-        let event = wish::again(&store, &deployment, service, Origin::cli(who(by))).await?.event;
-        output::write(&format!(
-            "{id} is over; {event} asks for a new deployment of {}",
-            plan.revision.short()
-        ))?;
-    } else {
-        put(&store, &id, who(by), Command::Retry { service }).await?;
-        output::write(&format!("{id}: what failed is tried again"))?;
+    match system.command(&id, who(by), Command::Retry { service }).await? {
+        Some(event) => {
+            let plan = system.deployment(&id).await?;
+            let revision = plan.revision.short();
+            output::write(&format!("{id} is over; {event} asks for a new deployment of {revision}"))?;
+        }
+        None => output::write(&format!("{id}: what failed is tried again"))?,
     }
-    store.close().await;
+    system.close().await;
     Ok(Exit::Success)
 }
 
@@ -180,24 +164,15 @@ pub(super) async fn rollback(common: &Common, options: Rollback) -> Result<Exit,
         return send(common, target, Command::Rollback { reason: options.reason }, "is being rolled back")
             .await;
     };
-    let config = parts::config(common)?;
-    let store = parts::existing_store(common).await?;
-    let (source, environment) = wish::place(&config, &store, None, &customer, options.environment).await?;
-    let wish = Wish {
-        kind: Kind::Rollback,
-        source,
-        customer,
-        environment: Some(environment),
+    let system = System::existing(common).await?;
+    let wanted = Wanted {
+        environment: options.environment,
         service: options.service,
         wave: options.wave.map(Wave),
-        order: None,
-        revision: None,
-        force: false,
-        origin: Origin::cli(by),
-        id: None,
+        ..Wanted::of(customer)
     };
-    let event = wish::submit(&store, wish).await?.event;
-    store.close().await;
+    let event = system.ask(common, Kind::Rollback, wanted, by).await?;
+    system.close().await;
     output::write(&format!("{event} asks for the rollback; `status` shows its deployment"))?;
     Ok(Exit::Success)
 }

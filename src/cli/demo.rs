@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::system::System;
 use super::{Common, Exit, Failure, OrderOption, output, parts, timeline};
 use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::script::{At, Exception, Fail, How, Script, Speed};
@@ -177,7 +178,7 @@ async fn pushes(
         eprintln!("Execute answered {} after {}", receipt.event, output::length(acknowledged.as_secs_f64()));
         let event: EventId = receipt.event.parse().map_err(|error| Failure::new(Exit::Failure, error))?;
         let deployments = settled(app, &event).await?;
-        if timeline::follow(&app.store, &deployments).await? == Exit::Interrupted {
+        if timeline::follow(&System::Here(app.store.clone()), &deployments).await? == Exit::Interrupted {
             return Ok((report, all, true));
         }
         for id in &deployments {
@@ -191,7 +192,8 @@ async fn pushes(
 
 /// The deployments that an event led to.
 async fn settled(app: &App, event: &EventId) -> Result<Vec<DeploymentId>, Failure> {
-    let mut changed = app.store.changed();
+    let system = System::Here(app.store.clone());
+    let mut pulse = system.pulse();
     loop {
         if let Some(found) = app.store.event(event).await?
             && let EventState::Settled { outcome, .. } = found.state
@@ -204,7 +206,7 @@ async fn settled(app: &App, event: &EventId) -> Result<Vec<DeploymentId>, Failur
                 Outcome::Rejected { reason, diagnostics } => Err(Failure::input(reason, diagnostics)),
             };
         }
-        timeline::pause(&app.store, &mut changed).await?;
+        pulse.next().await?;
     }
 }
 

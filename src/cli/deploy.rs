@@ -2,12 +2,11 @@
 
 use clap::Args;
 
+use super::system::System;
 use super::{Common, Exit, Failure, OrderOption, control, output, parts, timeline};
-use crate::app::wish::{self, Wish};
-use crate::domain::audit::Origin;
+use crate::client::Wanted;
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, Environment, EventId, Revision, ServiceName, SourceName, Wave};
-use crate::store::{EventState, Outcome, Store};
 
 /// Options of `deploy`.
 #[derive(Debug, Args)]
@@ -50,53 +49,49 @@ pub struct Options {
 
 /// Stores the request and, where asked to, waits for its end.
 pub(super) async fn run(common: &Common, options: Options) -> Result<Exit, Failure> {
-    let config = parts::config(common)?;
-    let store = parts::store(&config).await?;
-    let place = wish::place(&config, &store, options.source, &options.customer, options.environment).await?;
-    let wish = Wish {
-        kind: match (options.check, options.wave) {
-            (true, _) => Kind::HealthCheck,
-            (false, Some(_)) => Kind::SyncWave,
-            (false, None) => Kind::Deployment,
-        },
-        source: place.0,
-        customer: options.customer,
-        environment: Some(place.1),
+    let system = match common.server.client()? {
+        Some(client) => System::There(client),
+        None => System::Here(parts::store(&parts::config(common)?).await?),
+    };
+    let kind = match (options.check, options.wave) {
+        (true, _) => Kind::HealthCheck,
+        (false, Some(_)) => Kind::SyncWave,
+        (false, None) => Kind::Deployment,
+    };
+    let wanted = Wanted {
+        environment: options.environment,
+        source: options.source,
         service: options.service,
         wave: options.wave.map(Wave),
-        order: options.order.order,
         revision: options.revision,
+        check: options.check,
         force: options.force,
-        origin: Origin::cli(control::who(options.by)),
         id: options.id,
+        ..Wanted::of(options.customer).in_order(options.order.order)
     };
-    let event = wish::submit(&store, wish).await?.event;
-    if !options.wait {
-        output::write(&format!(
-            "{event} is stored; a running server deploys it (`status` shows how it goes)"
-        ))?;
-        return Ok(Exit::Success);
+    let event = system.ask(common, kind, wanted, control::who(options.by)).await?;
+    if options.wait {
+        return wait(&system, &event).await;
     }
-    wait(&store, &event).await
+    output::write(&format!("{event} is stored; a running server deploys it (`status` shows how it goes)"))?;
+    Ok(Exit::Success)
 }
 
-async fn wait(store: &Store, event: &EventId) -> Result<Exit, Failure> {
-    let mut changed = store.changed();
+async fn wait(system: &System, event: &EventId) -> Result<Exit, Failure> {
+    let mut pulse = system.pulse();
     loop {
-        let found = store.event(event).await?;
-        let Some(found) = found else {
-            return Err(Failure::new(Exit::NotFound, format!("there is no event {event}")));
-        };
-        if let EventState::Settled { outcome, .. } = found.state {
-            return match outcome {
-                Outcome::Planned => timeline::follow(store, &found.deployments).await,
-                Outcome::Ignored { reason } | Outcome::Superseded { reason } => {
-                    output::write(&format!("{event} deploys nothing: {reason}"))?;
-                    Ok(Exit::Success)
-                }
-                Outcome::Rejected { reason, diagnostics } => Err(Failure::input(reason, diagnostics)),
-            };
+        let found = system.event(event).await?;
+        match found.state.as_str() {
+            "accepted" => pulse.next().await?,
+            "planned" => return timeline::follow(system, &found.deployments).await,
+            "rejected" => {
+                return Err(Failure::input(found.reason.unwrap_or_default(), found.diagnostics));
+            }
+            _ => {
+                let reason = found.reason.unwrap_or_default();
+                output::write(&format!("{event} deploys nothing: {reason}"))?;
+                return Ok(Exit::Success);
+            }
         }
-        timeline::pause(store, &mut changed).await?;
     }
 }

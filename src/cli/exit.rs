@@ -5,6 +5,7 @@ use std::fmt;
 use crate::app::CommandError;
 use crate::app::intake::Later;
 use crate::app::wish::PlaceError;
+use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::domain::diagnostic::Diagnostic;
 use crate::store::StoreError;
@@ -131,6 +132,33 @@ impl From<PlaceError> for Failure {
             PlaceError::Several(_) => Self::new(Exit::Usage, error),
             PlaceError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::Setting(_) => Exit::Usage,
+            ClientError::Unreachable { .. } => Exit::Unavailable,
+            ClientError::Redirect { .. } => Exit::Refused,
+            ClientError::Unreadable { .. } => Exit::Failure,
+            ClientError::Refused { status, .. } => match status {
+                400 | 413 | 415 | 422 => Exit::InvalidInput,
+                404 => Exit::NotFound,
+                401 | 403 | 409 | 412 => Exit::Refused,
+                429 | 500..=599 => Exit::Unavailable,
+                _ => Exit::Failure,
+            },
+        };
+        let message = error.to_string();
+        let diagnostics = match error {
+            ClientError::Refused { problem, .. } => problem.diagnostics,
+            ClientError::Setting(_)
+            | ClientError::Unreachable { .. }
+            | ClientError::Redirect { .. }
+            | ClientError::Unreadable { .. } => Vec::new(),
+        };
+        Self { exit, message, diagnostics }
     }
 }
 

@@ -5,10 +5,10 @@ use clap::Args;
 use super::output;
 use super::output::grid::{Cell, Grid};
 use super::output::stream::Stream;
-use super::{Common, Exit, Failure, parts, status};
+use super::system::System;
+use super::{Common, Exit, Failure};
 use crate::domain::deployment::JournalEntry;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, ServiceName};
-use crate::view::story::Story;
 
 /// Options of `history`.
 #[derive(Debug, Args)]
@@ -28,11 +28,10 @@ pub struct Options {
 }
 
 pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
-    let store = parts::existing_store(common).await?;
+    let system = System::existing(common).await?;
     if let Some(id) = &options.deployment {
-        let deployment = status::find(&store, id).await?;
-        let journal = store.journal(id).await?.value;
-        let story = Story::of(&deployment.brief, journal);
+        let story = system.story(id).await?;
+        system.close().await;
         let wanted = options.service.as_ref().map(ServiceName::as_str);
         output::print(common.output, &story, || moves(&story.journal, wanted))?;
         return Ok(Exit::Success);
@@ -40,9 +39,9 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     let (Some(customer), Some(environment)) = (&options.customer, &options.environment) else {
         return Ok(Exit::Usage);
     };
-    let rows =
-        store.history(customer, environment, options.service.as_ref().map(ServiceName::as_str)).await?.value;
-    store.close().await;
+    let service = options.service.as_ref().map(ServiceName::as_str);
+    let rows = system.history(customer, environment, service).await?;
+    system.close().await;
     output::print(common.output, &rows, || {
         if rows.is_empty() {
             return format!("{customer} ran nothing in {environment}");

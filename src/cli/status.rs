@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use super::output::grid::{Cell, Grid};
 use super::output::stream::Stream;
 use super::output::{self, plain};
-use super::{Common, Exit, Failure, parts, timeline};
-use crate::domain::deployment::{Deployment, Removing};
+use super::system::System;
+use super::{Common, Exit, Failure, timeline};
+use crate::client::DeploymentQuery;
 use crate::domain::names::{CustomerId, DeploymentId, Environment};
-use crate::domain::plan::{Action, Change};
-use crate::store::{DeploymentFilter, Store, Summary};
-use crate::view::deployment::{DeploymentView, detail, left};
+use crate::store::Summary;
+use crate::view::deployment::{DeploymentView, LEAVE};
 
 /// Options of `status`.
 #[derive(Debug, Args)]
@@ -39,40 +39,38 @@ pub struct Options {
 }
 
 pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
-    let store = parts::existing_store(common).await?;
+    let system = System::existing(common).await?;
     let exit = match (&options.deployment, options.watch) {
-        (Some(id), true) => timeline::follow(&store, std::slice::from_ref(id)).await?,
-        (Some(id), false) => one(common, &store, id).await?,
+        (Some(id), true) => timeline::follow(&system, std::slice::from_ref(id)).await?,
+        (Some(id), false) => {
+            let deployment = system.deployment(id).await?;
+            output::print(common.output, &deployment, || describe(&deployment))?;
+            Exit::Success
+        }
         (None, true) => {
-            let unfinished = store.unfinished().await?.value;
-            let ids: Vec<_> = unfinished.iter().map(|deployment| deployment.id().clone()).collect();
+            let ids = system.unfinished().await?;
             if ids.is_empty() {
                 output::write("nothing is under way")?;
                 Exit::Success
             } else {
-                timeline::follow(&store, &ids).await?
+                timeline::follow(&system, &ids).await?
             }
         }
-        (None, false) => list(common, &store, options).await?,
+        (None, false) => {
+            let wanted = DeploymentQuery {
+                customer: options.customer.clone(),
+                environment: options.environment.clone(),
+                state: options.state.clone(),
+                finished: None,
+                before: options.before.clone(),
+            };
+            let found = system.list(wanted, options.limit).await?;
+            output::print(common.output, &found, || table(&found))?;
+            Exit::Success
+        }
     };
-    store.close().await;
+    system.close().await;
     Ok(exit)
-}
-
-async fn list(common: &Common, store: &Store, options: &Options) -> Result<Exit, Failure> {
-    let filter = DeploymentFilter {
-        customer: options.customer.clone(),
-        environment: options.environment.clone(),
-        state: options.state.clone(),
-        before: options.before.clone(),
-        ..DeploymentFilter::default()
-    };
-    let found = store.deployments(&filter, options.limit).await?;
-    for broken in &found.broken {
-        eprintln!("warning: deployment {} cannot be read: {}", plain(&broken.id), plain(&broken.fault));
-    }
-    output::print(common.output, &found.value, || table(&found.value))?;
-    Ok(Exit::Success)
 }
 
 fn table(summaries: &[Summary]) -> String {
@@ -109,78 +107,53 @@ fn age(now: Timestamp, at: Timestamp) -> String {
     }
 }
 
-async fn one(common: &Common, store: &Store, id: &DeploymentId) -> Result<Exit, Failure> {
-    let deployment = find(store, id).await?;
-    output::print(common.output, &DeploymentView::of(&deployment), || describe(&deployment))?;
-    Ok(Exit::Success)
-}
-
-/// A deployment that has to be there.
-pub(super) async fn find(store: &Store, id: &DeploymentId) -> Result<Deployment, Failure> {
-    let found = store.deployment(id).await?;
-    found.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no deployment {id}")))
-}
-
-fn describe(deployment: &Deployment) -> String {
-    let (brief, state) = (&deployment.brief, deployment.state());
-    let plan = &brief.plan;
+fn describe(deployment: &DeploymentView) -> String {
     let mut text = format!(
         "{}  {} {}  {}  {}\n",
-        deployment.id(),
-        plan.customer,
-        plan.environment,
-        plan.revision.short(),
-        output::state(state.word()),
+        deployment.id,
+        deployment.customer,
+        deployment.environment,
+        deployment.revision.short(),
+        output::state(&deployment.state),
     );
-    if let Some(reason) = state.reason() {
-        text.push_str(&format!("reason: {}\n", plain(&reason)));
+    if let Some(reason) = &deployment.reason {
+        text.push_str(&format!("reason: {}\n", plain(reason)));
     }
-    for diagnostic in state.diagnostics() {
+    for diagnostic in &deployment.diagnostics {
         text.push_str(&format!("{diagnostic}\n"));
     }
     text.push_str(&format!(
         "asked for by {}, plan {}, {} of {} services touched\n\n",
-        plain(&brief.requested_by),
-        &plan.hash.as_str()[..12],
-        plan.touched_count(),
-        plan.service_count(),
+        plain(&deployment.requested_by),
+        deployment.plan.get(..12).unwrap_or(&deployment.plan),
+        deployment.touched_count(),
+        deployment.service_count(),
     ));
-    let blockers = deployment.blockers();
     let mut table = Grid::new(&["WAVE", "SERVICE", "ACTION", "STATE", "WHY"]);
-    for (change, service) in deployment.services() {
-        if change.action == Action::Leave {
-            continue;
-        }
-        let blocker = blockers.iter().find(|(name, _)| *name == change.name());
-        let why = blocker.map(|(_, blocker)| blocker.to_string()).or_else(|| detail(service));
+    for service in deployment.services.iter().filter(|service| service.action != LEAVE) {
+        let blocker = service.blocker.as_ref().map(ToString::to_string);
         table.row([
-            Cell::from(change.wave.map(|wave| wave.to_string()).unwrap_or_default()),
-            Cell::from(change.name().to_owned()),
-            Cell::from(action(change)),
-            output::state_cell(service.word()),
-            Cell::from(why.unwrap_or_default()),
+            Cell::from(service.wave.map(|wave| wave.to_string()).unwrap_or_default()),
+            Cell::from(&service.service),
+            Cell::from(format!("{} ({})", service.action, service.reasons.join(", "))),
+            output::state_cell(&service.state),
+            Cell::from(blocker.or_else(|| service.detail.clone()).unwrap_or_default()),
         ]);
     }
-    for (removal, state) in deployment.removals() {
-        let blocker = blockers.iter().find(|(name, _)| *name == removal.service.as_str());
-        let why = blocker.map(|(_, blocker)| blocker.to_string()).or_else(|| left(state).map(str::to_owned));
+    for removal in &deployment.removals {
+        let blocker = removal.blocker.as_ref().map(ToString::to_string);
         table.row([
             Cell::from(String::new()),
-            Cell::from(removal.service.to_string()),
+            Cell::from(&removal.service),
             Cell::from("remove (not in the values any more)".to_owned()),
-            output::state_cell(state.map_or("waiting", Removing::word)),
-            Cell::from(why.unwrap_or_default()),
+            output::state_cell(&removal.state),
+            Cell::from(blocker.or_else(|| removal.reason.clone()).unwrap_or_default()),
         ]);
     }
     text.push_str(&table.render(Stream::Out.width()));
-    let left = deployment.services().filter(|(change, _)| change.action == Action::Leave).count();
+    let left = deployment.services.iter().filter(|service| service.action == LEAVE).count();
     if left > 0 {
         text.push_str(&format!("\n{left} more are untouched, and nothing waits for them"));
     }
     text
-}
-
-fn action(change: &Change) -> String {
-    let reasons: Vec<_> = change.reasons.iter().map(ToString::to_string).collect();
-    format!("{} ({})", change.action.word(), reasons.join(", "))
 }

@@ -1,41 +1,24 @@
 //! How deployments go, live: a bar for each wave on a terminal, plain lines elsewhere.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use console::{Style, Term};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::sync::watch;
 
 use super::output::stream::Stream;
 use super::output::{self, plain};
+use super::system::System;
 use super::{Exit, Failure};
-use crate::domain::deployment::{Deployment, JournalEntry, ServiceState, State};
+use crate::domain::deployment::JournalEntry;
 use crate::domain::names::{DeploymentId, Wave};
-use crate::domain::plan::Action;
-use crate::store::Store;
-
-/// The shortest time between two looks.
-const LOOK: Duration = Duration::from_millis(40);
-
-/// The longest time between two looks: then another process may have written.
-const POLL: Duration = Duration::from_millis(200);
+use crate::view::deployment::{DeploymentView, LEAVE, ServiceView};
 
 /// More deployments than this get one bar each instead of one for each wave.
 const IN_FULL: usize = 2;
 
-/// Waits until something may have changed.
-pub(super) async fn pause(store: &Store, changed: &mut watch::Receiver<u64>) -> Result<(), Failure> {
-    tokio::time::sleep(LOOK).await;
-    // Either the signal or the time: what is read next is what counts.
-    let _ = tokio::time::timeout(POLL, changed.changed()).await;
-    store.poll().await?;
-    Ok(())
-}
-
 /// Shows deployments until all of them are over.
-pub(super) async fn follow(store: &Store, ids: &[DeploymentId]) -> Result<Exit, Failure> {
-    let mut changed = store.changed();
+pub(super) async fn follow(system: &System, ids: &[DeploymentId]) -> Result<Exit, Failure> {
+    let mut pulse = system.pulse();
     let mut views: Vec<View> = Vec::new();
     let stage = Stage::new();
     loop {
@@ -46,13 +29,11 @@ pub(super) async fn follow(store: &Store, ids: &[DeploymentId]) -> Result<Exit, 
                 failed |= views[position].failed;
                 continue;
             }
-            let Some(deployment) = store.deployment(id).await? else {
-                return Err(Failure::new(Exit::NotFound, format!("there is no deployment {id}")));
-            };
+            let deployment = system.deployment(id).await?;
             if views.len() == position {
                 views.push(View::new(&stage, &deployment, ids.len() <= IN_FULL));
             }
-            let journal = store.journal(id).await?.value;
+            let journal = system.journal(id).await?;
             views[position].show(&stage, &deployment, &journal);
             open |= !views[position].over;
             failed |= views[position].failed;
@@ -61,7 +42,7 @@ pub(super) async fn follow(store: &Store, ids: &[DeploymentId]) -> Result<Exit, 
             return Ok(if failed { Exit::DeploymentFailed } else { Exit::Success });
         }
         tokio::select! {
-            paused = pause(store, &mut changed) => paused?,
+            woken = pulse.next() => woken?,
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
         }
     }
@@ -103,16 +84,15 @@ struct View {
 }
 
 impl View {
-    fn new(stage: &Stage, deployment: &Deployment, by_wave: bool) -> Self {
-        let plan = &deployment.brief.plan;
-        let label = format!("{} {}", plan.customer, plan.revision.short());
+    fn new(stage: &Stage, deployment: &DeploymentView, by_wave: bool) -> Self {
+        let label = format!("{} {}", deployment.customer, deployment.revision.short());
         stage.line(&format!(
             "{} {label} ({}): {} of {} services touched, order {}",
             output::paint(&Style::new().bold(), "deploying"),
-            deployment.id(),
-            plan.touched_count(),
-            plan.service_count(),
-            plan.order,
+            deployment.id,
+            deployment.touched_count(),
+            deployment.service_count(),
+            deployment.order,
         ));
         let mut view = Self {
             bars: BTreeMap::new(),
@@ -139,13 +119,13 @@ impl View {
         view
     }
 
-    fn show(&mut self, stage: &Stage, deployment: &Deployment, journal: &[JournalEntry]) {
+    fn show(&mut self, stage: &Stage, deployment: &DeploymentView, journal: &[JournalEntry]) {
         for entry in journal.iter().filter(|entry| entry.seq > self.told) {
             self.tell(stage, entry);
         }
         self.told = journal.last().map_or(self.told, |entry| entry.seq);
         for (wave, services) in waves(deployment, self.by_wave) {
-            let healthy = services.iter().filter(|state| state.passes()).count();
+            let healthy = services.iter().filter(|service| service.passes).count();
             if let Some(bar) = self.bars.get(&wave) {
                 bar.set_position(healthy as u64);
                 bar.set_message(counts(&services));
@@ -158,19 +138,18 @@ impl View {
                 }
             }
         }
-        let state = deployment.state();
-        if state.is_finished() {
+        if let Some(end) = deployment.ended_at {
             self.over = true;
-            self.failed = !matches!(state, State::Succeeded { .. } | State::Superseded { .. });
+            self.failed = !matches!(deployment.state.as_str(), "succeeded" | "superseded");
             for bar in self.bars.values() {
                 bar.abandon();
             }
-            let took = deployment.progress.started_at.zip(state.ended_at());
-            let took = took.map_or(String::new(), |(start, end)| {
+            let took = deployment.started_at.map_or(String::new(), |start| {
                 format!(" after {}", output::length(end.duration_since(start).as_secs_f64()))
             });
-            let reason = state.reason().map(|reason| format!(": {}", plain(&reason))).unwrap_or_default();
-            stage.line(&format!("{} {}{took}{reason}", self.label, output::state(state.word())));
+            let reason =
+                deployment.reason.as_ref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
+            stage.line(&format!("{} {}{took}{reason}", self.label, output::state(&deployment.state)));
         }
     }
 
@@ -205,21 +184,19 @@ fn name(wave: Option<Wave>) -> String {
 }
 
 /// The services by wave, or all of them as one.
-fn waves(deployment: &Deployment, by_wave: bool) -> BTreeMap<Option<Wave>, Vec<&ServiceState>> {
-    let mut waves: BTreeMap<Option<Wave>, Vec<&ServiceState>> = BTreeMap::new();
-    for (change, state) in deployment.services() {
-        if change.action != Action::Leave {
-            waves.entry(change.wave.filter(|_| by_wave)).or_default().push(state);
-        }
+fn waves(deployment: &DeploymentView, by_wave: bool) -> BTreeMap<Option<Wave>, Vec<&ServiceView>> {
+    let mut waves: BTreeMap<Option<Wave>, Vec<&ServiceView>> = BTreeMap::new();
+    for service in deployment.services.iter().filter(|service| service.action != LEAVE) {
+        waves.entry(service.wave.filter(|_| by_wave)).or_default().push(service);
     }
     waves
 }
 
 /// How many are in each state, those that say something.
-fn counts(services: &[&ServiceState]) -> String {
+fn counts(services: &[&ServiceView]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for state in services.iter().filter(|state| !state.passes()) {
-        *counts.entry(state.word()).or_default() += 1;
+    for service in services.iter().filter(|service| !service.passes) {
+        *counts.entry(&service.state).or_default() += 1;
     }
     let texts: Vec<_> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
     texts.join(", ")

@@ -5,7 +5,8 @@ use clap::Args;
 use super::output;
 use super::output::grid::{Cell, Grid};
 use super::output::stream::Stream;
-use super::{Common, Exit, Failure, parts, status};
+use super::system::System;
+use super::{Common, Exit, Failure};
 use crate::domain::names::DeploymentId;
 use crate::view::waiting::Waiting;
 
@@ -20,15 +21,16 @@ pub struct Options {
 }
 
 pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
-    let store = parts::existing_store(common).await?;
-    let deployments = match &options.deployment {
-        Some(id) => vec![status::find(&store, id).await?],
-        None => store.unfinished().await?.value,
+    let system = System::existing(common).await?;
+    let ids = match &options.deployment {
+        Some(id) => vec![id.clone()],
+        None => system.unfinished().await?,
     };
-    let only = options.service.as_deref();
-    let waiting: Vec<Waiting> =
-        deployments.iter().flat_map(|deployment| Waiting::of(deployment, only)).collect();
-    store.close().await;
+    let mut waiting: Vec<Waiting> = Vec::new();
+    for id in &ids {
+        waiting.extend(system.why(id, options.service.as_deref()).await?);
+    }
+    system.close().await;
     output::print(common.output, &waiting, || {
         if waiting.is_empty() {
             return "nothing is waiting".into();
@@ -38,7 +40,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
             table.row([
                 Cell::from(&row.deployment),
                 Cell::from(&row.service),
-                Cell::from(row.kind),
+                Cell::from(&row.kind),
                 Cell::from(&row.text),
             ]);
         }

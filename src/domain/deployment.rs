@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::application::Application;
 use super::diagnostic::Diagnostic;
@@ -192,7 +193,7 @@ pub enum Command {
 }
 
 /// Something that moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Transition {
     /// The service's name, or `base`; none for the deployment as a whole.
     pub service: Option<String>,
@@ -214,13 +215,14 @@ pub struct Step {
 }
 
 /// One line of a deployment's journal: an input that moved something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JournalEntry {
     /// Position, from 1 without gaps.
     pub seq: u64,
     /// When the input was taken.
     pub at: Timestamp,
     /// The input.
+    #[schema(value_type = Object)]
     pub input: Input,
     /// What moved.
     pub transitions: Vec<Transition>,

@@ -5,9 +5,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where in which file. Lines and columns count from 1; both are 0 when the place is the file as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema)]
 pub struct Place {
     /// Path as the reader was given it.
     pub file: String,
@@ -34,7 +35,7 @@ impl fmt::Display for Place {
 }
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Nothing is deployed from this input.
@@ -53,11 +54,12 @@ impl fmt::Display for Severity {
 }
 
 /// One fault or doubt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Diagnostic {
     /// Whether it forbids a deployment.
     pub severity: Severity,
     /// A stable word for programs, such as `unknown-dependency`.
+    #[schema(value_type = String)]
     pub code: Code,
     /// What is wrong, in one sentence, with the value that is.
     pub message: String,

@@ -5,13 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::catalog::{Catalog, Service};
 use super::names::{Fingerprint, Revision, Wave};
 use super::plan::{Baseline, Rendering, fingerprint};
 
 /// Why a service is touched, or is not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
     /// It never ran healthily here.
@@ -39,6 +40,7 @@ pub enum Reason {
     /// The cluster runs another revision than the one that was last healthy here.
     Elsewhere {
         /// The commit that its Application is pinned to.
+        #[schema(value_type = String)]
         at: Revision,
     },
     /// It ran here, and its Application is not there any more.

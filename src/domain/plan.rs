@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::catalog::{Catalog, HealthCheck, Order, RollbackPolicy, Strategy};
 use super::graph::Graph;
@@ -20,36 +21,45 @@ use super::removal::Removal;
 pub use diff::{Diff, MovedWave};
 
 /// What one deployment will do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
     /// Whose.
+    #[schema(value_type = String)]
     pub customer: CustomerId,
     /// Where to.
+    #[schema(value_type = String)]
     pub environment: Environment,
     /// The namespace in the cluster.
+    #[schema(value_type = String)]
     pub namespace: Namespace,
     /// The configured repository that it comes from.
+    #[schema(value_type = String)]
     pub source: SourceName,
     /// The commit that touched services are brought to.
+    #[schema(value_type = String)]
     pub revision: Revision,
     /// What it is for.
     pub purpose: Purpose,
     /// In which sense the order is meant.
+    #[schema(value_type = String)]
     pub order: Order,
     /// One entry for the shared part and each enabled service, in the order of their turns.
     pub changes: Vec<Change>,
     /// Services that ran here and are not in the catalogue any more. They are left running, unless the policy is to
     /// remove them.
+    #[schema(value_type = Vec<String>)]
     pub removed: Vec<ServiceName>,
     /// Those of them that are removed at the end, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>, required = false)]
     pub removals: Vec<Removal>,
     /// Stable over everything above: an approval is bound to it.
+    #[schema(value_type = String)]
     pub hash: Fingerprint,
 }
 
 /// What a deployment is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// To bring services to a commit.
@@ -61,13 +71,16 @@ pub enum Purpose {
 }
 
 /// What a plan does with one service, or with the shared part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Change {
     /// Its Application.
+    #[schema(value_type = String)]
     pub app: AppName,
     /// Its service; none for the part that all services share.
+    #[schema(value_type = Option<String>)]
     pub service: Option<ServiceName>,
     /// Its wave; none for the shared part, which comes before all waves.
+    #[schema(value_type = Option<u32>)]
     pub wave: Option<Wave>,
     /// What is done with it.
     pub action: Action,
@@ -82,12 +95,15 @@ pub struct Change {
     /// Where it last ran healthily; what a rollback goes back to.
     pub previous: Option<Baseline>,
     /// When and how far it is rolled back.
+    #[schema(value_type = Object)]
     pub rollback: RollbackPolicy,
     /// How its pods are replaced.
     #[serde(default)]
+    #[schema(value_type = String)]
     pub strategy: Strategy,
     /// How it is asked whether it is well; none where its values say nothing, or where it has no pod to ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub health_check: Option<HealthCheck>,
 }
 
@@ -99,7 +115,7 @@ impl Change {
 }
 
 /// What is done with a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
     /// It is synced to the plan's revision.
@@ -117,7 +133,7 @@ pub enum Action {
 
 impl Action {
     /// Its stable name.
-    pub fn word(&self) -> &'static str {
+    pub const fn word(&self) -> &'static str {
         match self {
             Self::Sync => "sync",
             Self::Gate => "gate",
@@ -128,17 +144,20 @@ impl Action {
 }
 
 /// What a service renders from, part by part: each a hash, so that what changed can be named.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rendering {
     /// The image, as text.
     pub image: String,
     /// Whether the image takes the customer's image tag in.
     pub follows_image_tag: bool,
     /// Hash of its dependencies.
+    #[schema(value_type = String)]
     pub dependencies: Fingerprint,
     /// Hash of the rest of its values, and of those parts of `global` that any template may use.
+    #[schema(value_type = String)]
     pub config: Fingerprint,
     /// Hash of the chart's files other than the values.
+    #[schema(value_type = String)]
     pub chart: Fingerprint,
 }
 
@@ -150,9 +169,10 @@ impl Rendering {
 }
 
 /// What a service last ran healthily, here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Baseline {
     /// The commit it was synced to.
+    #[schema(value_type = String)]
     pub revision: Revision,
     /// What that rendered from.
     pub rendering: Rendering,
@@ -160,6 +180,7 @@ pub struct Baseline {
     pub healthy_at: Timestamp,
     /// How it is asked whether it is well, at that commit: a way back is gated by what was true there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub health_check: Option<HealthCheck>,
 }
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::catalog::Order;
 use super::deployment::{Brief, JournalEntry};
@@ -12,7 +13,7 @@ use super::names::Wave;
 use super::plan::Action;
 
 /// How a deployment went. Times are seconds from its start.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Review {
     /// From the start until the end, or until the last entry.
     pub makespan_seconds: f64,
@@ -30,9 +31,10 @@ pub struct Review {
 }
 
 /// How a wave went.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WaveReview {
     /// Which; none for the shared part.
+    #[schema(value_type = Option<u32>)]
     pub wave: Option<Wave>,
     /// Services in it.
     pub services: usize,
@@ -47,11 +49,12 @@ pub struct WaveReview {
 }
 
 /// How a service went.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceReview {
     /// Its name, or `base`.
     pub service: String,
     /// Its wave.
+    #[schema(value_type = Option<u32>)]
     pub wave: Option<Wave>,
     /// How many syncs were requested on the way forward.
     pub attempts: u32,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::Server;
 use super::caller::Caller;
 use super::problem::Problem;
-use crate::app::wish::{self, PlaceError, Wish};
+use crate::app::wish::{self, PlaceError};
 use crate::domain::access::Role;
 use crate::domain::catalog::Order;
 use crate::domain::event::Kind;
@@ -67,7 +67,116 @@ pub(super) fn answer(accepted: Accepted) -> Answer {
     (StatusCode::ACCEPTED, [(LOCATION, location)], Json(Asked { event, duplicate, deployments }))
 }
 
-/// Stores what is asked for.
+/// What is wished for a customer.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wish {
+    /// Whose services.
+    #[schema(value_type = String)]
+    customer: CustomerId,
+    /// Where; may be left out where there is one environment only.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    environment: Option<Environment>,
+    /// The configured repository, where more than one deploys the environment.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    source: Option<SourceName>,
+    /// The commit, in full; the head of the configured ref where it is not given. Not for a rollback or a check.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    revision: Option<Revision>,
+    /// Only this service.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    service: Option<ServiceName>,
+    /// Only this wave.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    wave: Option<Wave>,
+    /// `waves` or `dependencies`; the configured order where it is not given.
+    #[serde(default)]
+    order: Option<String>,
+    /// Deploy nothing; see whether the services are healthy. Not for a rollback.
+    #[serde(default)]
+    check: bool,
+    /// Also what did not change, and what failed with the same content before. Not for a rollback or a check.
+    #[serde(default)]
+    force: bool,
+    /// The same id again is the same wish.
+    #[serde(default)]
+    id: Option<String>,
+}
+
+/// How long the id of a wish may be.
+const ID_LENGTH: usize = 255;
+
+impl Wish {
+    /// Asks for a deployment or a check.
+    pub(super) async fn deploy(self, server: &Server, caller: &Caller) -> Result<Answer, Problem> {
+        let partly = self.service.is_some() || self.wave.is_some() || self.revision.is_some() || self.force;
+        if self.check && partly {
+            let detail =
+                "a `check` is of all services: it goes with no `service`, `wave`, `revision` or `force`";
+            return Err(Problem::input(detail, Vec::new()));
+        }
+        let kind = match (self.check, self.wave) {
+            (true, _) => Kind::HealthCheck,
+            (false, Some(_)) => Kind::SyncWave,
+            (false, None) => Kind::Deployment,
+        };
+        self.submit(server, caller, kind).await
+    }
+
+    /// Asks for what was there before.
+    pub(super) async fn roll_back(self, server: &Server, caller: &Caller) -> Result<Answer, Problem> {
+        if self.check || self.force || self.revision.is_some() {
+            let detail =
+                "a rollback goes with no `check`, `force` or `revision`: it goes back to what was healthy";
+            return Err(Problem::input(detail, Vec::new()));
+        }
+        self.submit(server, caller, Kind::Rollback).await
+    }
+
+    async fn submit(self, server: &Server, caller: &Caller, kind: Kind) -> Result<Answer, Problem> {
+        caller.need(Role::Operator, &self.customer, "customer")?;
+        if self.id.as_ref().is_some_and(|id| id.is_empty() || id.len() > ID_LENGTH) {
+            let detail = format!("`id` is a text of 1 to {ID_LENGTH} bytes");
+            return Err(Problem::input(detail, Vec::new()));
+        }
+        let app = &server.app;
+        let order = self.order.map(|word| word.parse::<Order>()).transpose();
+        let order = order.map_err(|reason| Problem::input(format!("`order`: {reason}"), Vec::new()))?;
+        let placed =
+            wish::place(&app.config, &app.store, self.source, &self.customer, self.environment).await;
+        let (source, environment) = placed.map_err(|error| match error {
+            PlaceError::Missing => {
+                Problem::input("no configured source deploys this environment", Vec::new())
+            }
+            PlaceError::Several(_) => Problem::input(
+                "more than one place would fit: name a `source` and an `environment`",
+                Vec::new(),
+            ),
+            PlaceError::Store(error) => error.into(),
+        })?;
+        let wish = wish::Wish {
+            kind,
+            source,
+            customer: self.customer,
+            environment: Some(environment),
+            service: self.service,
+            wave: self.wave,
+            order,
+            revision: self.revision,
+            force: self.force,
+            origin: caller.origin(),
+            id: self.id,
+        };
+        Ok(answer(wish::submit(&app.store, wish).await?))
+    }
+}
+
+/// Stores what is asked for with a service or a wave in its path.
 pub(super) async fn asked(
     server: &Server,
     caller: &Caller,
@@ -76,32 +185,9 @@ pub(super) async fn asked(
     service: Option<ServiceName>,
     wave: Option<Wave>,
 ) -> Result<Answer, Problem> {
-    caller.need(Role::Operator, &ask.customer, "customer")?;
-    let app = &server.app;
-    let order = ask.order.map(|word| word.parse::<Order>()).transpose();
-    let order = order.map_err(|reason| Problem::input(format!("`order`: {reason}"), Vec::new()))?;
-    let environment = Some(ask.environment);
-    let placed = wish::place(&app.config, &app.store, ask.source, &ask.customer, environment).await;
-    let (source, environment) = placed.map_err(|error| match error {
-        PlaceError::Missing => Problem::input("no configured source deploys this environment", Vec::new()),
-        PlaceError::Several(_) => Problem::input(
-            "more than one configured source deploys this environment: name a `source`",
-            Vec::new(),
-        ),
-        PlaceError::Store(error) => error.into(),
-    })?;
-    let wish = Wish {
-        kind,
-        source,
-        customer: ask.customer,
-        environment: Some(environment),
-        service,
-        wave,
-        order,
-        revision: ask.revision,
-        force: ask.force,
-        origin: caller.origin(),
-        id: None,
-    };
-    Ok(answer(wish::submit(&app.store, wish).await?))
+    let Ask { customer, environment, source, revision, order, force } = ask;
+    let environment = Some(environment);
+    let (check, id) = (false, None);
+    let wish = Wish { customer, environment, source, revision, service, wave, order, check, force, id };
+    wish.submit(server, caller, kind).await
 }

@@ -135,7 +135,6 @@ struct Resolved {
     #[schema(value_type = Object)]
     graph: GraphView,
     /// What is doubtful.
-    #[schema(value_type = Vec<Object>)]
     warnings: Vec<Diagnostic>,
 }
 

@@ -10,6 +10,8 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::asking::{Answer, Asked, Wish};
+use super::body::Body;
 use super::caller::Caller;
 use super::page::{self, Page};
 use super::problem::Problem;
@@ -25,7 +27,7 @@ use crate::view::waiting::Waiting;
 
 pub(super) fn routes() -> OpenApiRouter<Server> {
     OpenApiRouter::new()
-        .routes(routes!(list))
+        .routes(routes!(list, deploy))
         .routes(routes!(one))
         .routes(routes!(plan))
         .routes(routes!(diff))
@@ -46,8 +48,10 @@ pub(super) struct Wanted {
     pub(super) environment: Option<Environment>,
     /// Only in this state, such as `running` or `failed`.
     pub(super) state: Option<String>,
-    /// Rows on a page; 50 where it is not given, at most 500.
-    #[param(minimum = 1, maximum = 500)]
+    /// Only those that are over, or only those that are not.
+    pub(super) finished: Option<bool>,
+    /// Rows on a page; 50 where it is not given, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
     pub(super) limit: Option<u32>,
     /// Where the page begins: `next` of the page before.
     pub(super) cursor: Option<String>,
@@ -64,6 +68,7 @@ impl Wanted {
             customer: self.customer,
             environment: self.environment,
             state: self.state,
+            finished: self.finished,
             before: page::cursor(self.cursor.as_deref())?,
             within: caller.visible(),
             backward: false,
@@ -101,12 +106,24 @@ async fn list(
     Ok(Json(wanted.page(&server, &caller).await?))
 }
 
+/// Asks for a deployment, or for a check of what is deployed. Waves before one that is named are not bypassed.
+#[utoipa::path(post, path = "/api/v1/deployments", tag = "deployments", request_body = Wish,
+    responses((status = 202, description = "It is stored, and will be worked on", body = Asked,
+        headers(("Location" = String, description = "The event that it became")))))]
+async fn deploy(
+    State(server): State<Server>,
+    caller: Caller,
+    Body(wish): Body<Wish>,
+) -> Result<Answer, Problem> {
+    wish.deploy(&server, &caller).await
+}
+
 /// One deployment, service by service.
 #[utoipa::path(get, path = "/api/v1/deployments/{id}", tag = "deployments",
     params(("id" = String, Path, description = "Its id"),
         ("If-None-Match" = Option<String>, Header, description = "An `ETag` that is known already")),
     responses(
-        (status = 200, description = "The deployment", body = DeploymentView<'static>,
+        (status = 200, description = "The deployment", body = DeploymentView,
             headers(("ETag" = String, description = "Changes whenever the deployment does"))),
         (status = 304, description = "It is as it was"),
     ))]
@@ -127,7 +144,7 @@ async fn one(
 /// What a deployment does, in which order and why.
 #[utoipa::path(get, path = "/api/v1/deployments/{id}/plan", tag = "deployments",
     params(("id" = String, Path, description = "Its id")),
-    responses((status = 200, description = "Its plan", body = Object)))]
+    responses((status = 200, description = "Its plan", body = Plan)))]
 async fn plan(
     State(server): State<Server>,
     caller: Caller,
@@ -149,7 +166,7 @@ struct Against {
 /// How the plan of a deployment differs from an earlier one.
 #[utoipa::path(get, path = "/api/v1/deployments/{id}/diff", tag = "deployments",
     params(("id" = String, Path, description = "Its id"), Against),
-    responses((status = 200, description = "The difference; all is new where there is no earlier one", body = Object)))]
+    responses((status = 200, description = "The difference; all is new where there is no earlier one", body = Diff)))]
 async fn diff(
     State(server): State<Server>,
     caller: Caller,

@@ -44,8 +44,8 @@ struct Wanted {
     source: Option<SourceName>,
     /// Only in this state: `accepted`, `planned`, `ignored`, `rejected` or `superseded`.
     state: Option<String>,
-    /// Rows on a page; 50 where it is not given, at most 500.
-    #[param(minimum = 1, maximum = 500)]
+    /// Rows on a page; 50 where it is not given, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// Where the page begins: `next` of the page before.
     cursor: Option<String>,
@@ -124,8 +124,8 @@ async fn one(
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Paging {
-    /// Rows on a page; 50 where it is not given, at most 500.
-    #[param(minimum = 1, maximum = 500)]
+    /// Rows on a page; 50 where it is not given, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// Where the page begins: `next` of the page before.
     cursor: Option<String>,

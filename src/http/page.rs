@@ -15,7 +15,7 @@ use crate::store::{Found, PlaceFilter};
 const USUAL: u32 = 50;
 
 /// Rows on a page, at most.
-const MOST: u32 = 500;
+const MOST: u32 = 1_000;
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,8 +37,8 @@ pub(super) struct OfPlaces {
     /// Only in this environment.
     #[param(value_type = Option<String>)]
     pub(super) environment: Option<Environment>,
-    /// Customers and environments on a page; 50 where it is not given, at most 500.
-    #[param(minimum = 1, maximum = 500)]
+    /// Customers and environments on a page; 50 where it is not given, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
     pub(super) limit: Option<u32>,
     /// Where the page begins: `next` of the page before.
     pub(super) cursor: Option<String>,

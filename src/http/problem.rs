@@ -33,7 +33,7 @@ pub(super) struct Problem {
     detail: String,
     /// All that is wrong with the input, each with its place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>)]
+    #[schema(required = false)]
     diagnostics: Vec<Diagnostic>,
     /// The id of the request, for whoever looks into the logs.
     request_id: String,

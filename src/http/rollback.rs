@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Server;
-use super::asking::{Answer, Ask, Asked, asked};
+use super::asking::{Answer, Ask, Asked, Wish, asked};
 use super::body::Body;
 use super::caller::Caller;
 use super::page::{self, OfPlaces, Page};
@@ -17,7 +17,11 @@ use crate::store::DeploymentFilter;
 use crate::view::rollback::RollbackView;
 
 pub(super) fn routes() -> OpenApiRouter<Server> {
-    OpenApiRouter::new().routes(routes!(history)).routes(routes!(service)).routes(routes!(wave))
+    OpenApiRouter::new()
+        .routes(routes!(history))
+        .routes(routes!(customer))
+        .routes(routes!(service))
+        .routes(routes!(wave))
 }
 
 /// What was taken back, the newest first: by request, and by deployments that turned around.
@@ -38,6 +42,7 @@ async fn history(
         customer: places.customer,
         environment: places.environment,
         state: None,
+        finished: None,
         within: caller.visible(),
         backward: true,
     };
@@ -51,6 +56,18 @@ async fn history(
         items.extend(deployment.as_ref().and_then(RollbackView::of));
     }
     Ok(Json(Page { items, next }))
+}
+
+/// Takes a customer's services back to what they ran healthily before: all of them, one, or a wave.
+#[utoipa::path(post, path = "/api/v1/rollback", tag = "rollback", request_body = Wish,
+    responses((status = 202, description = "It is stored, and will be worked on", body = Asked,
+        headers(("Location" = String, description = "The event that it became")))))]
+async fn customer(
+    State(server): State<Server>,
+    caller: Caller,
+    Body(wish): Body<Wish>,
+) -> Result<Answer, Problem> {
+    wish.roll_back(&server, &caller).await
 }
 
 /// Takes a service of a customer back to what it ran healthily before.

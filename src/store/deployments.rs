@@ -1,7 +1,7 @@
 //! Deployments as they are read, and as they are first stored.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 use utoipa::ToSchema;
@@ -22,6 +22,8 @@ pub struct DeploymentFilter {
     pub environment: Option<Environment>,
     /// Only in this state, by its word.
     pub state: Option<String>,
+    /// Only those that are over, or only those that are not.
+    pub finished: Option<bool>,
     /// Only older ones than this.
     pub before: Option<DeploymentId>,
     /// Only of these customers.
@@ -31,7 +33,7 @@ pub struct DeploymentFilter {
 }
 
 /// A deployment in a list: all but its services.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DeploymentSummary)]
 pub struct Summary {
     /// Its id.
@@ -119,7 +121,7 @@ impl Store {
              AND (seq < (SELECT d.seq FROM deployments d WHERE d.id = $4) OR $4 IS NULL) \
              AND ($5 LIKE '%,' || customer || ',%' OR $5 IS NULL) \
              AND ($6 = 0 OR purpose = 'rollback' OR state IN ('failed', 'rolling-back')) \
-             ORDER BY seq DESC LIMIT $7",
+             AND (finished = $7 OR $7 IS NULL) ORDER BY seq DESC LIMIT $8",
         )
         .bind(filter.customer.as_ref().map(CustomerId::as_str))
         .bind(filter.environment.as_ref().map(Environment::as_str))
@@ -127,6 +129,7 @@ impl Store {
         .bind(filter.before.as_ref().map(DeploymentId::as_str))
         .bind(listed(filter.within.as_deref()))
         .bind(i64::from(filter.backward))
+        .bind(filter.finished.map(i64::from))
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
+use utoipa::ToSchema;
 
 use super::writer::Write;
 use super::{Found, Store, StoreError, from_json, micros, name, text, timestamp, to_json};
@@ -14,15 +15,17 @@ use crate::domain::names::{CustomerId, DeploymentId, Environment, Fingerprint, R
 use crate::domain::plan::{Baseline, Baselines};
 
 /// A revision that a service ran healthily.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceRevision {
     /// The service's name, or `base`.
     pub service: String,
     /// What it ran.
     pub baseline: Baseline,
     /// One hash over what that rendered from.
+    #[schema(value_type = String)]
     pub fingerprint: Fingerprint,
     /// The deployment that brought it there.
+    #[schema(value_type = String)]
     pub deployment: DeploymentId,
 }
 

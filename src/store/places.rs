@@ -1,12 +1,13 @@
 //! Customers and environments: the deployment that tells how each stands, and counts over all of them.
 
+use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::deployments::{read, summary};
-use super::{Found, Store, StoreError, from_json, name, number, text};
+use super::{Found, Store, StoreError, from_json, name, number, text, timestamp_if_any};
 use crate::domain::deployment::{Deployment, Progress};
-use crate::domain::names::{CustomerId, DeploymentId, Environment};
+use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision};
 use crate::store::Summary;
 
 /// Which customers and environments. Nothing set means all.
@@ -21,6 +22,21 @@ pub struct PlaceFilter {
     /// Only those behind this place in the order, `customer/environment`.
     pub after: Option<String>,
 }
+
+/// Which customers and environments of an overview. Nothing set means all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OverviewFilter {
+    /// Of these places.
+    pub places: PlaceFilter,
+    /// Only customers with this text in their name.
+    pub search: Option<String>,
+    /// Only where the newest deployment is in this state, by its word.
+    pub state: Option<String>,
+}
+
+/// A place in an overview: its newest deployment, and the commit that it was last brought to as a whole, with the
+/// time of that.
+pub type Glance = (Summary, Option<(Revision, Timestamp)>);
 
 /// The names in a text that `LIKE` can search: they hold neither commas nor wildcards.
 pub(super) fn listed(customers: Option<&[CustomerId]>) -> Option<String> {
@@ -92,6 +108,41 @@ impl Store {
         .fetch_all(self.readers())
         .await?;
         Ok(Found::collect(&rows, "id", summary))
+    }
+
+    /// All at a glance: one row for each place, in the order of `customer/environment`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn overview(
+        &self,
+        filter: &OverviewFilter,
+        limit: u32,
+    ) -> Result<Found<Vec<Glance>>, StoreError> {
+        let OverviewFilter { places, search, state } = filter;
+        let rows = sqlx::query(
+            "SELECT d.id, d.event, d.customer, d.environment, d.source, d.revision, d.purpose, d.requested_by, \
+             d.state, d.reason, d.finished, d.version, d.created_at, d.started_at, d.ended_at, \
+             c.revision AS deployed_revision, c.updated_at AS deployed_at \
+             FROM deployments d LEFT JOIN customers c \
+             ON c.customer = d.customer AND c.environment = d.environment \
+             WHERE d.seq IN (SELECT max(n.seq) FROM deployments n \
+             WHERE (n.customer = $1 OR $1 IS NULL) GROUP BY n.customer, n.environment) \
+             AND (d.environment = $2 OR $2 IS NULL) AND ($3 LIKE '%,' || d.customer || ',%' OR $3 IS NULL) \
+             AND (d.customer || '/' || d.environment > $4 OR $4 IS NULL) \
+             AND (d.customer LIKE $5 ESCAPE '!' OR $5 IS NULL) AND (d.state = $6 OR $6 IS NULL) \
+             ORDER BY d.customer || '/' || d.environment LIMIT $7",
+        )
+        .bind(places.customer.as_ref().map(CustomerId::as_str))
+        .bind(places.environment.as_ref().map(Environment::as_str))
+        .bind(listed(places.within.as_deref()))
+        .bind(places.after.as_deref())
+        .bind(search.as_deref().map(somewhere))
+        .bind(state.as_deref())
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        Ok(Found::collect(&rows, "id", glance))
     }
 
     /// Whether a customer was ever deployed, or anything of it refused.
@@ -178,6 +229,27 @@ impl Store {
         .await?;
         row.as_ref().map(read).transpose()
     }
+}
+
+fn glance(row: &AnyRow) -> Result<Glance, StoreError> {
+    let deployed = match timestamp_if_any(row, "deployed_at")? {
+        Some(at) => Some((name(row, "deployed_revision")?, at)),
+        None => None,
+    };
+    Ok((summary(row)?, deployed))
+}
+
+/// A pattern for `LIKE` that finds a text anywhere, its own wildcards taken as they stand.
+fn somewhere(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in text.chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
 
 fn count(row: &AnyRow) -> Result<Count, StoreError> {

@@ -1,14 +1,14 @@
 //! Customers and environments at a glance.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::names::{CustomerId, Environment, Revision};
-use crate::store::{Mark, Summary};
+use crate::store::{Glance, Summary};
 
 /// A customer and environment at a glance.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Customer)]
 pub struct CustomerView {
     /// Whose.
@@ -24,7 +24,7 @@ pub struct CustomerView {
 }
 
 /// What a customer and environment was brought to.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Deployed {
     /// The commit.
     #[schema(value_type = String)]
@@ -35,11 +35,11 @@ pub struct Deployed {
 
 impl CustomerView {
     /// A place as it is shown.
-    pub fn of(latest: Summary, mark: Option<Mark>) -> Self {
+    pub fn of((latest, deployed): Glance) -> Self {
         Self {
             customer: latest.customer.clone(),
             environment: latest.environment.clone(),
-            deployed: mark.map(|mark| Deployed { revision: mark.revision, at: mark.updated_at }),
+            deployed: deployed.map(|(revision, at)| Deployed { revision, at }),
             latest,
         }
     }

@@ -92,7 +92,6 @@ pub struct Circular {
     #[schema(value_type = String)]
     pub revision: Revision,
     /// Each ring, edge by edge.
-    #[schema(value_type = Vec<Object>)]
     pub diagnostics: Vec<Diagnostic>,
 }
 

@@ -1,7 +1,7 @@
 //! Events and dead letters.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::diagnostic::Diagnostic;
@@ -10,7 +10,7 @@ use crate::domain::names::{DeploymentId, EventId};
 use crate::store::{EventState, Outcome, StoredEvent, StoredLetter};
 
 /// An event, and what became of it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Event)]
 pub struct EventView {
     /// Its id.
@@ -23,15 +23,15 @@ pub struct EventView {
     pub request: Request,
     /// `accepted` while it is to be worked on, else what it led to: `planned`, `ignored`, `rejected` or
     /// `superseded`.
-    pub state: &'static str,
+    pub state: String,
     /// When it is worked on next, or was settled.
     pub at: Timestamp,
     /// Why it is where it is, where there is something to explain.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// All that is wrong with a rejected one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>, required = false)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     pub diagnostics: Vec<Diagnostic>,
     /// The deployments that it led to.
     #[schema(value_type = Vec<String>)]
@@ -59,7 +59,7 @@ impl EventView {
             id: event.id,
             received_at: event.received_at,
             request: event.request,
-            state,
+            state: state.to_owned(),
             at,
             reason,
             diagnostics,
@@ -81,7 +81,7 @@ impl EventView {
 }
 
 /// A request that could not succeed.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = DeadLetter)]
 pub struct LetterView {
     /// Its id.
@@ -94,7 +94,6 @@ pub struct LetterView {
     /// How often.
     pub count: u64,
     /// All that is wrong with it.
-    #[schema(value_type = Vec<Object>)]
     pub faults: Vec<Diagnostic>,
     /// The trigger's resource, as text.
     pub resource: String,

@@ -26,7 +26,6 @@ pub struct RollbackView {
     #[schema(value_type = String)]
     pub revision: Revision,
     /// `rollback` where somebody asked for it, `deploy` where a failure turned a deployment around.
-    #[schema(value_type = String)]
     pub purpose: Purpose,
     /// Who asked for the deployment.
     pub requested_by: String,

@@ -1,19 +1,17 @@
 //! How a deployment went.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::deployment::{Brief, JournalEntry};
 use crate::domain::review::{self, Review};
 
 /// How a deployment went: in numbers, and move by move.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Story {
     /// In numbers.
-    #[schema(value_type = Object)]
     pub review: Review,
     /// Move by move, from the beginning.
-    #[schema(value_type = Vec<Object>)]
     pub journal: Vec<JournalEntry>,
 }
 

@@ -1,13 +1,13 @@
 //! What unfinished services wait for.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::deployment::{Blocker, Deployment};
 use crate::domain::names::DeploymentId;
 
 /// The one thing that a service waits for.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Waiting {
     /// In which deployment.
     #[schema(value_type = String)]
@@ -15,10 +15,9 @@ pub struct Waiting {
     /// Which service.
     pub service: String,
     /// The blocker's word, for filters.
-    pub kind: &'static str,
+    pub kind: String,
     /// What is known of it; `blocker` is its word once more.
     #[serde(flatten)]
-    #[schema(value_type = Object)]
     pub blocker: Blocker,
     /// The same in a sentence.
     pub text: String,
@@ -33,7 +32,7 @@ impl Waiting {
             .map(|(service, blocker)| Self {
                 deployment: deployment.id().clone(),
                 service: service.to_owned(),
-                kind: blocker.word(),
+                kind: blocker.word().to_owned(),
                 text: blocker.to_string(),
                 blocker,
             })

@@ -69,7 +69,7 @@ pub struct WaveDetail {
     #[serde(flatten)]
     pub wave: WaveView,
     /// Its services, in the order of their turns.
-    #[schema(value_type = Vec<ServiceView<'static>>)]
+    #[schema(value_type = Vec<ServiceView>)]
     pub details: serde_json::Value,
 }
 

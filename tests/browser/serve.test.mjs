@@ -47,19 +47,19 @@ async function ask(role, method, path, body) {
   return response.json();
 }
 
-/** Asks for a deployment of everything, and waits until it wants an approval. */
-async function deploy() {
-  const { event } = await ask("operator", "POST", "/sync-waves/0/trigger", { customer: "customer-a", environment: "production", force: true });
+/** The deployment that wants an approval; a new one is asked for where none does. */
+async function waiting() {
+  const path = "/deployments?state=awaiting-approval";
+  const { items } = await ask("viewer", "GET", path);
+  if (items.length > 0) return items[0].id;
+  await ask("operator", "POST", "/sync-waves/0/trigger", { customer: "customer-a", environment: "production", force: true });
   const deadline = Date.now() + 30_000;
   while (Date.now() < deadline) {
-    const { deployments } = await ask("viewer", "GET", `/events/${event}`);
-    if (deployments.length > 0) {
-      const one = await ask("viewer", "GET", `/deployments/${deployments[0]}`);
-      if (one.state === "awaiting-approval") return one.id;
-    }
+    const found = await ask("viewer", "GET", path);
+    if (found.items.length > 0) return found.items[0].id;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error("no deployment wants an approval");
+  throw new Error(`no deployment wants an approval: ${server.running.said.slice(-1000)}`);
 }
 
 /** Presses a button of a deployment, looks at what it says, and confirms or leaves it. */
@@ -104,7 +104,7 @@ test("a token is kept in the memory of the page alone", async () => {
 });
 
 test("who may not approve is told so in the dialog", async () => {
-  const id = await deploy();
+  const id = await waiting();
   const { page, close } = await as("viewer", `deployments/${id}`, { allowed: [...allowed, "403"] });
   await state(page, "awaiting approval");
   await page.getByRole("button", { name: "Approve", exact: true }).click();
@@ -116,8 +116,8 @@ test("who may not approve is told so in the dialog", async () => {
   await close();
 });
 
-test("approve, pause, resume, skip, retry and rollback say what they will do, and do it", async () => {
-  const id = await deploy();
+test("approve, pause, resume and rollback say what they will do, and do it", async () => {
+  const id = await waiting();
   const { page, close } = await as("approver", `deployments/${id}`);
   await state(page, "awaiting approval");
   await press(page, "Approve", { says: /services:/, picture: "dialog-approve" });
@@ -138,12 +138,12 @@ test("approve, pause, resume, skip, retry and rollback say what they will do, an
 });
 
 test("reject and abort end a deployment, with a reason that is kept", async () => {
-  const first = await deploy();
+  const first = await waiting();
   const { page, close } = await as("approver", `deployments/${first}`);
   await press(page, "Reject", { says: /Nothing is deployed/, picture: "dialog-reject", reason: "not today" });
   await page.locator(".head .badge", { hasText: /aborted|rejected|failed/ }).waitFor();
   await page.getByText("not today").first().waitFor();
-  const second = await deploy();
+  const second = await waiting();
   await page.goto(`${server.url}#/deployments/${second}`);
   await state(page, "awaiting approval");
   await press(page, "Abort", { says: /left as it is/, reason: "changed my mind" });
@@ -151,8 +151,27 @@ test("reject and abort end a deployment, with a reason that is kept", async () =
   await close();
 });
 
-test("a dead letter shows what is wrong with it, and is replayed", async () => {
-  const { page, close } = await as("viewer", "events", { allowed: [...allowed, "403"] });
-  await page.getByRole("heading", { name: "Dead letters" }).waitFor();
+test("a dead letter shows what is wrong with it, and is replayed by those who may", async () => {
+  const hostile = "<img src=x onerror=alert(1)>";
+  const sent = await fetch(`${server.url}api/v1/webhooks/argo-events`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token("sensor")}`, "content-type": "application/json" },
+    body: JSON.stringify({ spec: { [hostile]: hostile }, payload: { push: { ref: hostile } } }),
+  });
+  assert.equal((await sent.json()).status, "dead-letter");
+  const { page, close } = await as("admin", "events", { allowed: [...allowed, "422"] });
+  await page.getByText(hostile).first().waitFor();
+  assert.equal(await page.locator("main img").count(), 0);
+  await page.getByText("What was sent").click();
+  await sound(page, "dead-letter");
+  await page.getByRole("button", { name: /^Replay/ }).click();
+  const dialog = page.getByRole("dialog", { name: "Replay it?" });
+  await dialog.getByRole("button", { name: "Replay", exact: true }).click();
+  await dialog.getByText("it is as wrong as it was").waitFor();
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
   await close();
+  const viewer = await as("viewer", "events", { allowed: [...allowed, "403"] });
+  await viewer.page.getByText(/They may be about anybody/).waitFor();
+  await viewer.close();
 });

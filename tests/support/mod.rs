@@ -4,6 +4,7 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod canned;
 pub mod logged;
 pub mod provider;
 pub mod repo;

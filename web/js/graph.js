@@ -5,6 +5,7 @@ import { iconPath } from "./icon.js";
 import { look } from "./state.js";
 
 const LETTERS = 22;
+const SMALLEST = 0.8;
 const short = (name) => (name.length > LETTERS ? `${name.slice(0, LETTERS - 1)}…` : name);
 
 /**
@@ -17,11 +18,12 @@ export function graph(picture, { label, onselect, describe, waveName }) {
   const root = svg("svg", {
     class: "graph",
     viewBox: `0 0 ${picture.width} ${picture.height}`,
-    width: picture.width,
-    height: picture.height,
     role: "group",
     "aria-label": label,
   });
+  // A window that is a little too small is no reason to scroll; letters that nobody can read are no help either.
+  root.style.maxWidth = `${picture.width}px`;
+  root.style.minWidth = `${Math.round(picture.width * SMALLEST)}px`;
   const arrow = (id) => svg("marker", { id, viewBox: "0 0 8 8", refX: 7.5, refY: 4, markerWidth: 7, markerHeight: 7, markerUnits: "userSpaceOnUse", orient: "auto", class: id },
     svg("path", { d: "M0 .5 8 4 0 7.5z" }));
   root.append(svg("defs", {}, arrow("arrow"), arrow("arrow-critical"), arrow("arrow-against")));

@@ -25,6 +25,11 @@ struct Made {
 
 pub(super) async fn run(common: &Common, options: Rollback) -> Result<Exit, Failure> {
     let Some(customer) = options.customer else { return Ok(Exit::Usage) };
+    if common.server.is_given() {
+        let message =
+            "--git-revert works on the repositories and the database of this machine: leave --server out";
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let config = parts::config(common)?;
     let store = parts::existing_store(common).await?;
     let (name, environment) = wish::place(&config, &store, None, &customer, options.environment).await?;

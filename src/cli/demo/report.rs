@@ -60,7 +60,7 @@ impl Report {
         id: &DeploymentId,
         order: Order,
     ) -> Result<(), Failure> {
-        let deployment = crate::cli::status::find(&app.store, id).await?;
+        let deployment = crate::cli::system::find(&app.store, id).await?;
         let journal = app.store.journal(id).await?.value;
         let plan = &deployment.brief.plan;
         let review = review(&deployment.brief, &journal);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::forward::rank;
 use super::{Deployment, Retreat, Run, ServiceState, State};
@@ -14,7 +15,7 @@ use crate::domain::names::Wave;
 use crate::domain::plan::Action;
 
 /// The one thing that a service waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "blocker", rename_all = "kebab-case")]
 pub enum Blocker {
     /// Another deployment of the same customer and environment is active.
@@ -49,6 +50,7 @@ pub enum Blocker {
     /// An earlier wave is not healthy.
     Wave {
         /// Which; none for the shared part.
+        #[schema(value_type = Option<u32>)]
         wave: Option<Wave>,
         /// The first of those that it waits for.
         on: String,
@@ -72,6 +74,7 @@ pub enum Blocker {
     /// Its sync has not ended.
     Sync {
         /// What is seen of it.
+        #[schema(value_type = serde_json::Value)]
         seen: SyncSeen,
         /// Since when.
         since: Timestamp,
@@ -81,6 +84,7 @@ pub enum Blocker {
     /// Its sync succeeded; the verdict is not in.
     Verdict {
         /// What keeps it open.
+        #[schema(value_type = serde_json::Value)]
         doubt: Doubt,
         /// When it counts as failed.
         until: Timestamp,
@@ -95,6 +99,7 @@ pub enum Blocker {
     /// It lost its health after the verdict.
     Unhealthy {
         /// What Argo CD says.
+        #[schema(value_type = String)]
         health: HealthStatus,
         /// How its own health check fails, where it is that which does.
         #[serde(default, skip_serializing_if = "Option::is_none")]

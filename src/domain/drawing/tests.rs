@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn boxes_never_overlap_and_lines_run_forward_around_them(text in texts()) {
         let graph = graph(&text);
-        let layout = layout::layout(&graph, |_| 80.0);
+        let layout = layout::layout(&Shape::of_graph(&graph), &layout::ALONE, |_| 80.0);
         for (at, one) in layout.boxes.iter().enumerate() {
             prop_assert!(one.x > 0.0 && one.y > 0.0);
             prop_assert!(one.x + one.width < layout.width && one.y + one.height < layout.height);

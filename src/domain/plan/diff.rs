@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Plan;
 use crate::domain::names::Wave;
 
 /// The difference between two plans.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Diff {
     /// Services that are new.
     pub added: Vec<String>,
@@ -17,21 +18,25 @@ pub struct Diff {
     /// Services that change their wave.
     pub moved: Vec<MovedWave>,
     /// New edges: the dependant, and what it depends on.
+    #[schema(value_type = Vec<Vec<String>>)]
     pub new_edges: Vec<(String, String)>,
     /// Edges that are gone.
+    #[schema(value_type = Vec<Vec<String>>)]
     pub removed_edges: Vec<(String, String)>,
     /// What the newer plan syncs.
     pub touched: Vec<String>,
 }
 
 /// A service that changes its wave.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MovedWave {
     /// Which.
     pub service: String,
     /// Its wave before.
+    #[schema(value_type = Option<u32>)]
     pub from: Option<Wave>,
     /// Its wave now.
+    #[schema(value_type = Option<u32>)]
     pub to: Option<Wave>,
 }
 

@@ -3,7 +3,7 @@ use sqlx::AnyConnection;
 
 use super::*;
 use crate::store::writer::Write;
-use crate::store::{Claim, GivenAnswer, HappeningKind, Kept, PlaceFilter};
+use crate::store::{Claim, GivenAnswer, HappeningKind, Kept, OverviewFilter, PlaceFilter};
 
 fn given(body: &str) -> GivenAnswer {
     GivenAnswer { status: 202, location: Some("/here".into()), body: body.into() }
@@ -68,7 +68,32 @@ async fn only_the_customers_that_are_asked_for_are_found() {
     ] {
         let filter = PlaceFilter { within: within.clone(), ..PlaceFilter::default() };
         assert_eq!(store.newest(&filter, 10).await.unwrap().value.len(), found, "{within:?}");
+        let overview = OverviewFilter { places: filter, ..OverviewFilter::default() };
+        assert_eq!(store.overview(&overview, 10).await.unwrap().value.len(), found, "{within:?}");
         assert_eq!(store.counts(within.as_deref()).await.unwrap().len(), found, "{within:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_overview_is_searched_by_name_and_by_state() {
+    let store = Fixture::new().await;
+    store.planned("first").await;
+    for (search, state, found) in [
+        ("customer", "queued", 1),
+        ("mer-a", "queued", 1),
+        ("", "queued", 1),
+        ("customer-b", "queued", 0),
+        ("customer", "failed", 0),
+        ("%", "queued", 0),
+        ("customer_a", "queued", 0),
+        ("!", "queued", 0),
+        ("' OR 1=1 --", "queued", 0),
+    ] {
+        let (search, state) = (Some(search.to_owned()), Some(state.to_owned()));
+        let filter = OverviewFilter { search, state, ..OverviewFilter::default() };
+        let rows = store.overview(&filter, 10).await.unwrap().value;
+        assert_eq!(rows.len(), found, "{filter:?}");
+        assert!(rows.iter().all(|(_, deployed)| deployed.is_none()), "nothing succeeded so far");
     }
 }
 

@@ -87,23 +87,24 @@ export const token = (role) => `${role}-token-of-the-browser-tests`;
 export async function serve(repository, { speed = 4 } = {}) {
   const data = await folder();
   const sha256 = (text) => createHash("sha256").update(text).digest("hex");
-  const roles = ["viewer", "operator", "approver"];
+  const roles = ["viewer", "operator", "approver", "admin"];
   const config = {
     "data-dir": join(data.path, "data"),
     grpc: { listen: "127.0.0.1:0" },
     http: {
       listen: "127.0.0.1:0",
       tokens: roles.map((role) => ({ name: role, sha256: sha256(token(role)), roles: [{ role, customers: "all" }] })),
+      webhooks: { "argo-events": [{ name: "sensor", sha256: sha256(token("sensor")) }] },
     },
     sources: [{ name: "examples", url: `file://${repository}`, repository: "rtte/argocd-orchestrator", "allow-file": true, targets: [{ ref: "refs/heads/main", environment: "production" }] }],
     approval: { environments: ["production"] },
-    cluster: { simulated: { speed, services: { redis: { fail: { how: "degraded" } } } } },
-    "sync-wave": { "degraded-grace": "200ms", "rollback-threshold": 1, "on-failure": "stop" },
+    cluster: { simulated: { speed, services: { "cert-manager": { fail: { how: "degraded" } } } } },
+    "sync-wave": { "degraded-grace": "200ms", "rollback-threshold": 1, "on-failure": "continue" },
   };
   const file = join(data.path, "config.json");
   await writeFile(file, JSON.stringify(config));
   const running = new Running(["--config", file, "serve"]);
-  const [, address] = await running.says(/address=(127\.0\.0\.1:\d+)[^\n]*HTTP|HTTP interface is served[^\n]*address=(127\.0\.0\.1:\d+)/).then((found) => [found[0], found[1] ?? found[2]]);
+  const [, address] = await running.says(/the HTTP interface is served.*?address=(127\.0\.0\.1:\d+)/);
   return {
     url: `http://${address}/`,
     running,

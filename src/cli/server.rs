@@ -1,0 +1,152 @@
+//! `--server`: which server commands ask, and with what.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use secrecy::SecretString;
+
+use super::{Command, Exit, Failure};
+use crate::client::{Client, Connection};
+
+/// The variable that may hold a token. There is no option for one: others can read a command line.
+const TOKEN: &str = "ORCHESTRATOR_TOKEN";
+
+/// The largest file that is read for a token or a certificate.
+const LARGEST: u64 = 1 << 20;
+
+/// Which server commands ask, and with what.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Server")]
+pub struct Options {
+    /// Ask this server by HTTP, such as `https://orchestrator.example.com`, instead of a database here
+    #[arg(long, global = true, env = "ORCHESTRATOR_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// A file with the token that the server knows; nobody else may read it (`chmod 600`). ORCHESTRATOR_TOKEN can
+    /// hold the token instead
+    #[arg(long, global = true, env = "ORCHESTRATOR_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Trust servers whose certificate is signed by one of these (PEM), and no others
+    #[arg(long, global = true, env = "ORCHESTRATOR_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A certificate (PEM) for servers that ask for one
+    #[arg(long, global = true, env = "ORCHESTRATOR_CLIENT_CERTIFICATE", value_name = "FILE")]
+    #[arg(requires = "client_key")]
+    client_certificate: Option<PathBuf>,
+    /// Its key (PEM); nobody else may read it
+    #[arg(long, global = true, env = "ORCHESTRATOR_CLIENT_KEY", value_name = "FILE")]
+    #[arg(requires = "client_certificate")]
+    client_key: Option<PathBuf>,
+    /// Speak plaintext HTTP to another machine, because something between encrypts
+    #[arg(long, global = true, env = "ORCHESTRATOR_ALLOW_PLAINTEXT")]
+    allow_plaintext: bool,
+}
+
+impl Options {
+    pub(super) fn is_given(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// A client of the server, where one is given.
+    pub(super) fn client(&self) -> Result<Option<Client>, Failure> {
+        let Some(server) = &self.server else { return Ok(None) };
+        let connection = Connection {
+            server: server.clone(),
+            token: self.token()?,
+            ca: self.ca.as_deref().map(read).transpose()?.map(String::into_bytes),
+            identity: self.identity()?,
+            allow_plaintext: self.allow_plaintext,
+        };
+        Ok(Some(Client::new(connection)?))
+    }
+
+    fn token(&self) -> Result<Option<SecretString>, Failure> {
+        let (from, text) = match &self.token_file {
+            Some(file) => (file.display().to_string(), read_secret(file)?),
+            None => match std::env::var(TOKEN) {
+                Ok(text) => (TOKEN.to_owned(), text),
+                Err(_) => return Ok(None),
+            },
+        };
+        let token = text.trim();
+        if token.is_empty() || !token.chars().all(|letter| letter.is_ascii_graphic()) {
+            let message =
+                format!("{from} is not a token: it has to be one word of ASCII letters, digits and signs");
+            return Err(Failure::new(Exit::InvalidInput, message));
+        }
+        Ok(Some(token.into()))
+    }
+
+    fn identity(&self) -> Result<Option<SecretString>, Failure> {
+        let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) else {
+            return Ok(None);
+        };
+        Ok(Some(format!("{}\n{}", read(certificate)?, read_secret(key)?).into()))
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let wrong = |what: &dyn std::fmt::Display| {
+        Failure::new(Exit::InvalidInput, format!("{}: {what}", file.display()))
+    };
+    let length = std::fs::metadata(file).map_err(|error| wrong(&error))?.len();
+    if length > LARGEST {
+        return Err(wrong(&format!("it is longer than {LARGEST} bytes")));
+    }
+    std::fs::read_to_string(file).map_err(|error| wrong(&error))
+}
+
+/// A file that only its owner may read.
+fn read_secret(file: &Path) -> Result<String, Failure> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(file).map_or(0, |found| found.permissions().mode() & 0o777);
+        if mode & 0o077 != 0 {
+            let name = file.display();
+            let message = format!("{name} may be read by others (mode {mode:03o}): `chmod 600 {name}` first");
+            return Err(Failure::new(Exit::InvalidInput, message));
+        }
+    }
+    read(file)
+}
+
+/// Says so where a server is given to a command that asks none. One in the environment is for other commands.
+pub(super) fn check(command: &Command) -> Result<(), Failure> {
+    let name = match command {
+        Command::Serve(_) => "serve",
+        Command::Demo(_) => "demo",
+        Command::Plan(_) => "plan",
+        Command::Graph(_) => "graph",
+        Command::Explain(_) => "explain",
+        Command::Validate(_) => "validate",
+        Command::Generate(_) => "generate",
+        Command::Simulate(_) => "simulate",
+        Command::Audit(_) => "audit",
+        Command::Migrate => "migrate",
+        Command::Schema(_) => "schema",
+        Command::Completion(_) => "completion",
+        Command::Deploy(_)
+        | Command::Status(_)
+        | Command::Why(_)
+        | Command::History(_)
+        | Command::Customers(_)
+        | Command::Events(_)
+        | Command::DeadLetters(_)
+        | Command::Approve(_)
+        | Command::Reject(_)
+        | Command::Pause(_)
+        | Command::Resume(_)
+        | Command::Abort(_)
+        | Command::Retry(_)
+        | Command::Skip(_)
+        | Command::Rollback(_) => return Ok(()),
+    };
+    let given = std::env::args_os()
+        .skip(1)
+        .any(|argument| argument == "--server" || argument.to_string_lossy().starts_with("--server="));
+    if given {
+        let message = format!("`{name}` works on this machine alone and needs no server: leave --server out");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(())
+}
