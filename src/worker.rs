@@ -14,9 +14,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::app::{App, intake};
 use crate::domain::names::{CustomerId, Environment, SourceName};
+use crate::ports::SourceError;
 use crate::store::{EventState, StoreError, StoredEvent, WorkerLease};
 
 mod effects;
@@ -213,23 +215,37 @@ impl Desk {
 async fn take_in(app: &App, source: &SourceName, events: Vec<StoredEvent>, epoch: u64) {
     let fetched = app.values.fetch(source).await;
     for event in events {
-        let now = Timestamp::now();
-        let settled = match &fetched {
-            Ok(()) => intake::settle(app, &event, epoch, now).await,
-            Err(error) => Err(intake::Later::Source(error.clone())),
+        let span = tracing::info_span!("event", event = %event.id, trace_id = tracing::field::Empty);
+        let stored = async {
+            let trace = app.store.trace(&event.id).await?;
+            tracing::Span::current().record("trace_id", &trace.trace_id);
+            settle(app, &event, &fetched, epoch).await
         };
-        let stored = match settled {
-            Ok(settlement) => {
-                tracing::info!(event = %event.id, outcome = settlement.outcome.word(), deployments = settlement.deployments.len(), "event settled");
-                app.store.settle_event(settlement).await
-            }
-            Err(error) => put_off(app, &event, &error, epoch, now).await,
-        };
-        if let Err(error) = stored {
+        if let Err(error) = stored.instrument(span).await {
             tracing::error!(event = %event.id, %error, "what became of an event cannot be stored; trying again");
             tokio::time::sleep(POLL).await;
             return;
         }
+    }
+}
+
+async fn settle(
+    app: &App,
+    event: &StoredEvent,
+    fetched: &Result<(), SourceError>,
+    epoch: u64,
+) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    let settled = match fetched {
+        Ok(()) => intake::settle(app, event, epoch, now).await,
+        Err(error) => Err(intake::Later::Source(error.clone())),
+    };
+    match settled {
+        Ok(settlement) => {
+            tracing::info!(event = %event.id, outcome = settlement.outcome.word(), deployments = settlement.deployments.len(), "event settled");
+            app.store.settle_event(settlement).await
+        }
+        Err(error) => put_off(app, event, &error, epoch, now).await,
     }
 }
 

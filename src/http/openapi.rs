@@ -52,20 +52,20 @@ pub(super) fn document(mut api: OpenApi) -> OpenApi {
     components.add_security_scheme(SIGNATURE, SecurityScheme::ApiKey(ApiKey::Header(signature)));
     components.add_security_scheme(BEARER, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     for (path, item) in &mut api.paths.paths {
-        let operations = [(&mut item.get, false), (&mut item.post, true)];
-        for (operation, writes) in operations {
+        let operations = [(&mut item.get, "get"), (&mut item.post, "post"), (&mut item.put, "put")];
+        for (operation, method) in operations {
             if let Some(operation) = operation {
-                complete(path, operation, writes);
+                complete(path, operation, method);
             }
         }
     }
     api
 }
 
-fn complete(path: &str, operation: &mut Operation, writes: bool) {
+fn complete(path: &str, operation: &mut Operation, method: &'static str) {
+    let writes = method != "get";
     // The names of functions are those of their modules, and not unique.
     let words = path.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let method = if writes { "post" } else { "get" };
     operation.operation_id = Some(std::iter::once(method).chain(words).collect::<Vec<_>>().join("_"));
     let open =
         operation.security.as_ref().is_some_and(|needed| needed.contains(&SecurityRequirement::default()));
@@ -75,7 +75,8 @@ fn complete(path: &str, operation: &mut Operation, writes: bool) {
         operation.security.get_or_insert_with(bearer);
         problems.extend([401, 403]);
     }
-    if writes && !path.contains("/webhooks/") {
+    // What is put is the same when it is put again.
+    if method == "post" && !path.contains("/webhooks/") {
         add_header(operation, "Idempotency-Key", "The same key again is the same request, for a day");
     }
     if writes && path.starts_with("/api/v1/deployments/") {

@@ -126,6 +126,7 @@ async fn every_route_answers_as_documented() {
             ("{service}", "web"),
             ("{customer}", "customer-a"),
             ("{source}", "shop"),
+            ("{name}", "ROOT"),
         ];
         let missing = [
             ("{id}", "x-0"),
@@ -133,6 +134,7 @@ async fn every_route_answers_as_documented() {
             ("{service}", "nothing"),
             ("{customer}", "customer-z"),
             ("{source}", "none"),
+            ("{name}", "nothing"),
         ];
         let wrong = [
             ("{id}", "%20"),
@@ -140,6 +142,7 @@ async fn every_route_answers_as_documented() {
             ("{service}", "A%20B"),
             ("{customer}", "A%0AB"),
             ("{source}", "%00"),
+            ("{name}", "%00"),
         ];
         for values_of_path in [right, missing, wrong] {
             let filled = values_of_path
@@ -159,15 +162,16 @@ async fn every_route_answers_as_documented() {
                 }
                 continue;
             }
+            let method = operation.method.to_uppercase();
             for body in ["{}", &ask, &values, "[]", "{", "{\"reason\": 7}", "{\"service\": \"web\"}"] {
-                let answer = web.send("POST", &filled, &[json_type], body.as_bytes()).await;
+                let answer = web.send(&method, &filled, &[json_type], body.as_bytes()).await;
                 check(&document, &operation, &answer);
             }
-            check(&document, &operation, &web.send("POST", &filled, &[], b"x").await);
+            check(&document, &operation, &web.send(&method, &filled, &[], b"x").await);
             check(
                 &document,
                 &operation,
-                &web.send("POST", &filled, &[("content-type", "text/plain")], b"x").await,
+                &web.send(&method, &filled, &[("content-type", "text/plain")], b"x").await,
             );
         }
     }

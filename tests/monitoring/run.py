@@ -215,8 +215,8 @@ class Run:
                 if rule["health"] != "ok":
                     sys.exit(f"{rule['name']}: {rule['health']} {rule.get('lastError')}")
         for alert in RAISED:
-            until(f"{alert} is raised", lambda: self.range(f'ALERTS{{alertname="{alert}"}}'))
-        raised = sorted({series["metric"]["alertname"] for series in self.range("ALERTS")})
+            until(f"{alert} is raised", lambda: self.range(f'ALERTS{{alertname="{alert}",alertstate="firing"}}'))
+        raised = sorted({series["metric"]["alertname"] for series in self.range('ALERTS{alertstate="firing"}')})
         print(f"alerts raised: {', '.join(raised)}")
 
 

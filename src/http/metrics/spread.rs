@@ -12,13 +12,7 @@ pub(super) struct Counted(pub(super) Spread);
 impl EncodeMetric for Counted {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
         let Self(spread) = self;
-        let buckets: Vec<(f64, u64)> = spread
-            .buckets
-            .iter()
-            // The library writes the infinite bound as it writes the largest number.
-            .map(|(bound, count)| (if bound.is_infinite() { f64::MAX } else { *bound }, *count))
-            .collect();
-        encoder.encode_histogram::<NoLabelSet>(spread.seconds, spread.count(), &buckets, None)
+        encoder.encode_histogram::<NoLabelSet>(spread.seconds, spread.count(), &spread.buckets, None)
     }
 
     fn metric_type(&self) -> MetricType {
