@@ -2,7 +2,6 @@
 
 pub mod argocd;
 pub mod git;
-pub mod oidc;
 pub mod otlp;
 pub mod probe;
 pub mod simulated;

@@ -20,9 +20,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::adapters::oidc::Provider;
 use crate::app::App;
 use crate::config::Http;
+use crate::oidc::Provider;
 use crate::tls::Certificates;
 
 mod actuator;
@@ -57,8 +57,8 @@ mod session;
 mod signature;
 mod status;
 mod stream;
-mod timeline;
 mod swagger;
+mod timeline;
 mod waves;
 mod web;
 mod webhooks;

@@ -20,6 +20,7 @@ pub mod domain;
 pub mod grpc;
 pub mod http;
 pub mod logging;
+pub mod oidc;
 pub mod ports;
 pub mod store;
 pub mod tls;

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapters::oidc::SetupError;
+use crate::oidc::SetupError;
 use crate::tls::{self, CertificateError, Certificates};
 
 /// How much of a request's head is read.

@@ -16,10 +16,10 @@ use utoipa_axum::routes;
 use super::caller::{self, Caller, Via};
 use super::problem::Problem;
 use super::{Server, session};
-use crate::adapters::oidc::{Attempt, Provider, TokenError};
 use crate::config::oidc::Login;
 use crate::domain::access::{All, Customers};
 use crate::domain::audit::{self, Origin};
+use crate::oidc::{Attempt, Provider, TokenError};
 
 /// What a browser keeps while it is at the provider.
 const ATTEMPT: &str = "orchestrator-login";

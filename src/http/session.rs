@@ -14,10 +14,10 @@ use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
 use super::{Server, caller};
-use crate::adapters::oidc;
 use crate::config::oidc::Login;
 use crate::domain::audit::{Origin, Via};
 use crate::domain::claims::Person;
+use crate::oidc;
 use crate::store::Session;
 
 /// The header that a page of ours sends with each write.
