@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_new_file_begins_when_one_is_full_or_a_day_is_over_and_the_oldest_goes() {
         let lines = [(0, "one,\n"), (0, "two,\n"), (0, "three\n"), (25, "four\n"), (50, "five\n")];
-        check(Rotation::Size, 2, &lines, &["five\n", "three\nfour\n".get(6..).unwrap(), "three\n"]);
+        check(Rotation::Size, 2, &lines, &["four\nfive\n", "three\n", "one,\ntwo,\n"]);
         check(Rotation::Daily, 3, &lines, &["five\n", "four\n", "three\n", "one,\ntwo,\n"]);
         check(Rotation::Daily, 1, &lines, &["five\n", "four\n"]);
         check(Rotation::Daily, 0, &lines, &["five\n"]);
