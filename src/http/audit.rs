@@ -37,8 +37,8 @@ struct Wanted {
     since: Option<Timestamp>,
     /// Only before this time.
     until: Option<Timestamp>,
-    /// Rows on a page; 50 where it is not given, at most 500.
-    #[param(minimum = 1, maximum = 500)]
+    /// Rows on a page; 50 where it is not given, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// Where the page begins: `next` of the page before.
     cursor: Option<String>,

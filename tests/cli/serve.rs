@@ -115,7 +115,11 @@ fn http_for_others_needs_encryption_by_somebody_and_tokens() {
     check_config("", &given, &["--listen-http", "is not a loopback address", "`http.allow-plaintext: true`"]);
     check_config("http:\n  listen: 0.0.0.0:0\n", &serve, &["http.listen", "allow-plaintext"]);
     let without_tokens = "http:\n  listen: 0.0.0.0:0\n  allow-plaintext: true\n";
-    check_config(without_tokens, &serve, &["without `http.tokens` anybody could deploy"]);
+    check_config(
+        without_tokens,
+        &serve,
+        &["without `http.tokens`, `http.oidc` or `http.certificates` anybody"],
+    );
     let not_hashed = "http:\n  tokens: [{name: a, sha256: canary}]\n";
     check_config(not_hashed, &serve, &["SHA-256", "line 2"]);
 }

@@ -51,9 +51,14 @@ async fn every_answer_carries_an_id_and_what_keeps_browsers_from_harm() {
 #[tokio::test]
 async fn what_is_not_served_is_a_problem_like_any_other() {
     let web = Web::start(World::new(&[])).await;
-    for path in
-        ["/", "/api", "/api/v2/deployments", "/actuator/env", "/%2e%2e/etc/passwd", "/actuator/health/"]
-    {
+    for path in [
+        "/nowhere",
+        "/api",
+        "/api/v2/deployments",
+        "/actuator/env",
+        "/%2e%2e/etc/passwd",
+        "/actuator/health/",
+    ] {
         web.get(path).await.problem(404);
     }
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {

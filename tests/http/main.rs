@@ -10,7 +10,6 @@ mod access;
 mod audit;
 mod client;
 mod frame;
-mod log_level;
 mod login;
 mod metrics;
 mod oidc;

@@ -123,7 +123,8 @@ async fn lists_come_in_pages_that_meet_without_a_gap() {
         seen.sort();
         assert_eq!(seen, names, "{path}");
     }
-    for wrong in ["limit=0", "limit=501", "limit=x", "limit=-1", "nonsense=1", "customer=A%20B", "cursor=%20"]
+    for wrong in
+        ["limit=0", "limit=1001", "limit=x", "limit=-1", "nonsense=1", "customer=A%20B", "cursor=%20"]
     {
         web.get(&format!("/api/v1/deployments?{wrong}")).await.problem(400);
     }
