@@ -38,6 +38,15 @@ webhook-validation | the secret of one customer, the repository of another; old 
 webhook-validation | a signed body that is no push | http | webhooks::what_is_signed_and_makes_no_sense_is_kept_and_told
 authentication | no token, an unknown one, two, another scheme | http | access::without_a_known_token_nothing_is_told
 authentication | each operation without a token | http | openapi::what_needs_a_login_says_so
+authentication | tokens: alg none, public key as secret, wrong key, audience, issuer, times, ID and opaque ones | http | oidc::a_token_that_is_wrong_in_any_way_is_refused_with_the_reason
+authentication | made-up keys to make us flood the provider | http | oidc::keys_that_the_provider_changes_are_found
+authentication | a provider that is away, or speaks for another | http | oidc::a_provider_that_is_away_is_no_reason_to_let_anybody_in_or_to_call_a_token_wrong
+authentication | writes by a page of somebody else (CSRF) | http | login::who_logs_in_may_do_what_the_groups_allow_until_logging_out
+authentication | a login that another browser began, a code twice, another nonce | http | login::a_login_that_this_browser_did_not_begin_is_worth_nothing
+authentication | a login that leads elsewhere | lib | http::login::tests::a_login_leads_to_this_server_alone
+authentication | made-up cookies; cookies in the database | http | login::a_made_up_cookie_is_no_login_and_the_database_holds_none
+authentication | certificates of other authorities and names | http | tls::a_caller_is_known_by_a_certificate_of_the_authority_and_by_no_other
+authentication | no certificate where one is required | http | tls::without_a_certificate_nobody_gets_in_where_one_is_required
 authentication | gRPC without the right token | grpc | access::without_the_right_token_nothing_is_answered_and_nothing_stored
 authentication | a web page of somebody else asks a local server | http | frame::a_web_page_of_somebody_else_gets_nothing_from_a_local_server
 authorization | a role with another customer | http | access::a_role_is_needed_with_the_very_customer
@@ -73,6 +82,10 @@ network | plaintext or no tokens on another address than loopback | cli | serve:
 network | a head that never ends (slow loris) | http | frame::a_head_that_never_ends_is_not_waited_for
 network | too many requests | http | frame::too_many_requests_at_once_are_refused_and_said_to_come_again
 network | too many streams | http | stream::only_so_many_streams_are_open_at_once
+network | too many requests of one address | lib | http::limits::tests::one_address_cannot_use_up_what_others_may_send
+network | a certificate that changes, and one that is wrong | http | tls::a_certificate_that_changes_is_shown_from_the_next_connection_on
+authorization | changes that leave no trace | http | audit::who_asked_for_what_is_told_with_its_before_and_after
+input | formulas in what spreadsheets open | lib | cli::audit::tests::no_cell_is_a_formula
 network | repositories by ext::, file:// and the like | lib | adapters::git::remote::tests::only_https_ssh_and_allowed_files_are_addresses
 network | a health check of an address that is no service's | lib | adapters::probe::tests::an_address_that_is_refused_is_never_connected_to
 network | a health check that redirects | lib | adapters::probe::tests::a_redirect_is_not_followed
