@@ -149,7 +149,8 @@ cd_dir=$(module argo-cd github.com/argoproj/argo-cd/v3)
 kubectl apply --server-side -k "$cd_dir/manifests/crds"
 kubectl -n argocd apply -k "$cd_dir/manifests/base/config"
 kubectl -n argocd patch secret argocd-secret --type merge -p "{\"stringData\":{\"server.secretkey\":\"$(openssl rand -base64 24)\"}}"
-wait_for "Argo CD CRDs" 20 kubectl -n argocd get applications
+# Each becomes known on its own.
+for kind in applications applicationsets appprojects; do wait_for "Argo CD's $kind" 20 kubectl -n argocd get "$kind.argoproj.io"; done
 kubectl apply -f - <<'YAML'
 apiVersion: argoproj.io/v1alpha1
 kind: AppProject
