@@ -68,8 +68,6 @@ async fn list(
         within: caller.visible(),
     };
     let found = server.app.store.audit(&filter, limit).await?;
-    let full = found.value.len() + found.broken.len() >= limit as usize;
-    let records = page::readable(found);
-    let next = records.last().filter(|_| full).map(|last| last.seq.to_string());
+    let (records, next) = page::rows(found, limit, |last| last.seq.to_string());
     Ok(Json(Page { items: records.into_iter().map(AuditView::of).collect(), next }))
 }

@@ -61,10 +61,9 @@ async fn list(
     let limit = page::limit(limit)?;
     let filter = OverviewFilter { places: places.filter(&server, &caller).await?, search, state };
     let found = server.app.store.overview(&filter, limit).await?;
-    let full = found.value.len() + found.broken.len() >= limit as usize;
-    let items: Vec<_> = page::readable(found).into_iter().map(CustomerView::of).collect();
-    let next = items.last().filter(|_| full).map(|last| format!("{}/{}", last.customer, last.environment));
-    Ok(Json(Page { items, next }))
+    let (rows, next) =
+        page::rows(found, limit, |(last, _)| format!("{}/{}", last.customer, last.environment));
+    Ok(Json(Page { items: rows.into_iter().map(CustomerView::of).collect(), next }))
 }
 
 /// Which of a customer's.

@@ -74,9 +74,7 @@ impl Wanted {
             backward: false,
         };
         let found = server.app.store.deployments(&filter, limit).await?;
-        let full = found.value.len() + found.broken.len() >= limit as usize;
-        let items = page::readable(found);
-        let next = items.last().filter(|_| full).map(|last| last.id.to_string());
+        let (items, next) = page::rows(found, limit, |last| last.id.to_string());
         Ok(Page { items, next })
     }
 }

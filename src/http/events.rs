@@ -72,9 +72,7 @@ async fn list(
         within: caller.visible(),
     };
     let found = server.app.store.events(&filter, limit).await?;
-    let full = found.value.len() + found.broken.len() >= limit as usize;
-    let events = page::readable(found);
-    let next = events.last().filter(|_| full).map(|last| last.id.to_string());
+    let (events, next) = page::rows(found, limit, |last| last.id.to_string());
     let mut items = Vec::with_capacity(events.len());
     for event in events {
         items.push(show(&server, &caller, event).await?);
@@ -144,10 +142,8 @@ async fn letters(
     let limit = page::limit(limit)?;
     let before: Option<EventId> = page::cursor(cursor.as_deref())?;
     let found = server.app.store.dead_letters_before(before.as_ref(), limit).await?;
-    let full = found.value.len() + found.broken.len() >= limit as usize;
-    let items: Vec<LetterView> = page::readable(found).into_iter().map(LetterView::of).collect();
-    let next = items.last().filter(|_| full).map(|last| last.id.to_string());
-    Ok(Json(Page { items, next }))
+    let (rows, next) = page::rows(found, limit, |last| last.letter.id.to_string());
+    Ok(Json(Page { items: rows.into_iter().map(LetterView::of).collect(), next }))
 }
 
 /// Tries a dead letter again, for instance after its source was configured. It is a dead letter no more where it

@@ -67,6 +67,19 @@ pub(super) fn readable<T>(found: Found<T>) -> T {
     found.value
 }
 
+/// The rows of a page that can be read, and the cursor of the next page: `cursor_of` the last of them, where the page is
+/// full. Rows that cannot be read count, or a page with one of them would look like the last.
+pub(super) fn rows<T>(
+    found: Found<Vec<T>>,
+    limit: u32,
+    cursor_of: impl Fn(&T) -> String,
+) -> (Vec<T>, Option<String>) {
+    let full = found.value.len() + found.broken.len() >= limit as usize;
+    let rows = readable(found);
+    let next = rows.last().filter(|_| full).map(cursor_of);
+    (rows, next)
+}
+
 /// A customer that has to be there, and visible.
 pub(super) async fn known(server: &Server, caller: &Caller, customer: &CustomerId) -> Result<(), Problem> {
     caller.need(Role::Viewer, customer, "customer")?;
@@ -95,9 +108,7 @@ impl OfPlaces {
     ) -> Result<(Vec<Deployment>, Option<String>), Problem> {
         let limit = limit(self.limit)?;
         let found = server.app.store.standing(&self.filter(server, caller).await?, limit).await?;
-        let full = found.value.len() + found.broken.len() >= limit as usize;
-        let deployments = readable(found);
-        let next = deployments.last().filter(|_| full).map(place);
+        let (deployments, next) = rows(found, limit, place);
         Ok((deployments, next))
     }
 

@@ -47,9 +47,7 @@ async fn history(
         backward: true,
     };
     let found = server.app.store.deployments(&filter, limit).await?;
-    let full = found.value.len() + found.broken.len() >= limit as usize;
-    let summaries = page::readable(found);
-    let next = summaries.last().filter(|_| full).map(|last| last.id.to_string());
+    let (summaries, next) = page::rows(found, limit, |last| last.id.to_string());
     let mut items = Vec::new();
     for summary in summaries {
         let deployment = server.app.store.deployment(&summary.id).await?;

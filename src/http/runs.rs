@@ -59,9 +59,7 @@ async fn history(
     };
     let store = &server.app.store;
     let found = store.deployments(&filter, limit).await?;
-    let full = found.value.len() + found.broken.len() >= limit as usize;
-    let summaries = page::readable(found);
-    let next = summaries.last().filter(|_| full).map(|last| last.id.to_string());
+    let (summaries, next) = page::rows(found, limit, |last| last.id.to_string());
     let mut items = Vec::new();
     for summary in summaries {
         let deployment = store.deployment(&summary.id).await?;
