@@ -50,15 +50,11 @@ impl Via {
 /// Who calls, and what that one may do.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    /// The name: the token's, the certificate's, or the one that the provider gives.
-    pub(super) name: String,
+    /// Its name (the token's, the certificate's, or the one that the provider gives), and from where it calls.
+    origin: Origin,
     /// How that is known.
     pub(super) via: Via,
     access: Access,
-    /// From where.
-    address: Option<String>,
-    /// The id of the request.
-    request: Option<String>,
 }
 
 impl Caller {
@@ -73,7 +69,7 @@ impl Caller {
             Via::AccessToken | Via::Session { .. } => "person",
             Via::Local | Via::Token | Via::Certificate => self.via.word(),
         };
-        format!("{way}:{}", self.name)
+        format!("{way}:{}", self.name())
     }
 
     /// Everything that was granted.
@@ -81,14 +77,13 @@ impl Caller {
         self.access.grants()
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.origin.actor
+    }
+
     /// Who it is and from where, for the audit.
     pub(super) fn origin(&self) -> Origin {
-        Origin {
-            actor: self.name.clone(),
-            via: audit::Via::Http,
-            address: self.address.clone(),
-            request: self.request.clone(),
-        }
+        self.origin.clone()
     }
 
     /// The customers that are visible; none where all are.
@@ -106,7 +101,7 @@ impl Caller {
             Decision::Allowed => Ok(()),
             Decision::Hidden => Err(Problem::not_found(what)),
             Decision::Forbidden => {
-                tracing::warn!(caller = self.name, %customer, role = role.word(), "a role is missing");
+                tracing::warn!(caller = self.name(), %customer, role = role.word(), "a role is missing");
                 Err(Problem::forbidden(format!("this needs the role {} for {customer}", role.word())))
             }
         }
@@ -117,7 +112,7 @@ impl Caller {
         if self.access.covers_all(role) {
             return Ok(());
         }
-        tracing::warn!(caller = self.name, role = role.word(), "a role for all is missing");
+        tracing::warn!(caller = self.name(), role = role.word(), "a role for all is missing");
         Err(Problem::forbidden(format!("this needs the role {} for all customers", role.word())))
     }
 }
@@ -131,7 +126,7 @@ impl FromRequestParts<Server> for Caller {
             return Ok(known.clone());
         }
         let caller = identify(parts, server).await?;
-        tracing::Span::current().record("caller", &caller.name);
+        tracing::Span::current().record("caller", caller.name());
         parts.extensions.insert(caller.clone());
         Ok(caller)
     }
@@ -139,51 +134,47 @@ impl FromRequestParts<Server> for Caller {
 
 async fn identify(parts: &Parts, server: &Server) -> Result<Caller, Problem> {
     let settings = &server.settings;
-    let peer = parts.extensions.get::<Peer>();
-    let make = |name: String, via: Via, access: Access| Caller {
-        name,
+    let make = |name: &str, via: Via, access: Access| Caller {
+        origin: origin(&parts.extensions, name, audit::Via::Http),
         via,
         access,
-        address: peer.map(|peer| peer.address.to_string()),
-        request: parts.extensions.get::<RequestId>().map(|id| id.0.clone()),
     };
     if !settings.has_login() {
         // Only a loopback address may be without login: see `Http::check_listener`.
-        return Ok(make(LOCAL.to_owned(), Via::Local, Access::full()));
+        return Ok(make(LOCAL, Via::Local, Access::full()));
     }
-    if parts.headers.contains_key(AUTHORIZATION) {
-        let given = bearer(&parts.headers)?;
-        let known = settings.tokens.iter().map(|token| (&token.sha256, token));
-        return match (find(known, given), &server.provider) {
-            (Ok(token), _) => Ok(make(token.name.clone(), Via::Token, Access::new(token.roles.clone()))),
-            (Err(_), Some(provider)) => {
-                let person = provider.verify(given).await?;
-                let access = provider.settings().access(&person.groups);
-                Ok(make(person.name, Via::AccessToken, access))
-            }
-            (Err(problem), None) => Err(problem),
-        };
+    if !parts.headers.contains_key(AUTHORIZATION) {
+        let login = settings.oidc.as_ref().and_then(|oidc| Some((oidc, oidc.login.as_ref()?)));
+        if let Some((oidc, login)) = login
+            && let Some((_, found)) = session::of(server, login, &parts.headers).await?
+        {
+            session::check_is_ours(login, &found, &parts.method, &parts.headers)?;
+            let access = oidc.access(&found.person.groups);
+            return Ok(make(&found.person.name, Via::Session { csrf: found.csrf }, access));
+        }
+        let names = parts.extensions.get::<Peer>().map(|peer| peer.names.as_slice()).unwrap_or_default();
+        if let Some(known) = settings.certificates.iter().find(|known| names.contains(&known.name)) {
+            return Ok(make(&known.name, Via::Certificate, Access::new(known.roles.clone())));
+        }
     }
-    let login = settings.oidc.as_ref().and_then(|oidc| Some((oidc, oidc.login.as_ref()?)));
-    if let Some((oidc, login)) = login
-        && let Some((_, found)) = session::of(server, login, &parts.headers).await?
-    {
-        session::check_is_ours(login, &found, &parts.method, &parts.headers)?;
-        let access = oidc.access(&found.person.groups);
-        return Ok(make(found.person.name, Via::Session { csrf: found.csrf }, access));
+    let given = bearer(&parts.headers)?;
+    let known = settings.tokens.iter().map(|token| (&token.sha256, token));
+    match (find(known, given), &server.provider) {
+        (Ok(token), _) => Ok(make(&token.name, Via::Token, Access::new(token.roles.clone()))),
+        (Err(_), Some(provider)) => {
+            let person = provider.verify(given).await?;
+            let access = provider.settings().access(&person.groups);
+            Ok(make(&person.name, Via::AccessToken, access))
+        }
+        (Err(problem), None) => Err(problem),
     }
-    let names = peer.map(|peer| peer.names.as_slice()).unwrap_or_default();
-    if let Some(known) = settings.certificates.iter().find(|known| names.contains(&known.name)) {
-        return Ok(make(known.name.clone(), Via::Certificate, Access::new(known.roles.clone())));
-    }
-    bearer(&parts.headers).map(|_| ()).and(Err(Problem::unauthenticated("nobody is logged in")))
 }
 
-/// Where a webhook comes from. Its name is that of its source or token.
-pub(super) fn origin(extensions: &Extensions, name: &str) -> Origin {
+/// Who asks, and from where. The name of a webhook is that of its source or token.
+pub(super) fn origin(extensions: &Extensions, name: &str, via: audit::Via) -> Origin {
     Origin {
         actor: name.to_owned(),
-        via: audit::Via::Webhook,
+        via,
         address: extensions.get::<Peer>().map(|peer| peer.address.to_string()),
         request: extensions.get::<RequestId>().map(|id| id.0.clone()),
     }

@@ -98,7 +98,7 @@ impl Order {
         let Self { server, caller, id, headers } = self;
         let deployment = deployments::find(&server, &caller, role, &id).await?;
         etag::check(&headers, &deployment)?;
-        let own = deployment.brief.requested_by == caller.name && !caller.is_local();
+        let own = deployment.brief.requested_by == caller.name() && !caller.is_local();
         if matches!(command, Command::Approve { .. }) && own && !server.app.config.approval.by_requester {
             return Err(Problem::forbidden("who asked for a deployment cannot approve it"));
         }

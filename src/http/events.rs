@@ -164,6 +164,6 @@ async fn replay(
     let request = understood.map_err(|faults| Problem::input("it is as wrong as it was", faults))?;
     let accepted = app.submit(request, new_id(), caller.origin(), Timestamp::now()).await?;
     app.store.unbury(&id).await?;
-    tracing::info!(letter = %id, event = %accepted.event, by = caller.name, "a dead letter was replayed");
+    tracing::info!(letter = %id, event = %accepted.event, by = caller.name(), "a dead letter was replayed");
     Ok((StatusCode::ACCEPTED, Json(Receipt::accepted(&accepted))))
 }

@@ -63,7 +63,7 @@ fn set(caller: &Caller, wanted: Option<&str>) -> Result<String, Problem> {
         LevelError::NotOurs => Problem::new(StatusCode::CONFLICT, error.to_string()),
     })?;
     // Said at a level that shows whatever holds now.
-    tracing::error!(caller = caller.name, filter = level, "the level of the log was changed");
+    tracing::error!(caller = caller.name(), filter = level, "the level of the log was changed");
     Ok(level)
 }
 

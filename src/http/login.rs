@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::{Server, session};
 use crate::config::oidc::Login;
 use crate::domain::access::{All, Customers};
-use crate::domain::audit::{self, Origin};
+use crate::domain::audit;
 use crate::oidc::{Attempt, Provider, TokenError};
 
 /// What a browser keeps while it is at the provider.
@@ -122,7 +122,7 @@ async fn me(caller: Caller) -> Json<Me> {
         Via::Session { csrf } => Some(csrf.clone()),
         Via::Local | Via::Token | Via::Certificate | Via::AccessToken => None,
     };
-    Json(Me { grants: grants.collect(), via: caller.via.word(), csrf, name: caller.name })
+    Json(Me { grants: grants.collect(), via: caller.via.word(), csrf, name: caller.name().to_owned() })
 }
 
 /// Where to go after a login.
@@ -210,7 +210,7 @@ async fn logout(
     let (_, login) = by_browser(&server)?;
     if let Some((id, found)) = session::of(&server, login, &headers).await? {
         session::check_is_ours(login, &found, &method, &headers)?;
-        let origin = Origin { via: audit::Via::Http, ..caller::origin(&extensions, &found.person.name) };
+        let origin = caller::origin(&extensions, &found.person.name, audit::Via::Http);
         server.app.store.end_session(&id, &origin, Timestamp::now()).await?;
     }
     let over = session::cookie(login, session::name(login), "/", &SecretString::from("-"), 0)?;

@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq;
 use super::problem::Problem;
 use super::{Server, caller};
 use crate::config::oidc::Login;
-use crate::domain::audit::{Origin, Via};
+use crate::domain::audit::Via;
 use crate::domain::claims::Person;
 use crate::oidc;
 use crate::store::Session;
@@ -39,7 +39,7 @@ pub(super) async fn begin(
     let token = oidc::random();
     let expires_at = now.checked_add(login.lasts).unwrap_or(Timestamp::MAX);
     let csrf = oidc::random().expose_secret().to_owned();
-    let origin = Origin { via: Via::Http, ..caller::origin(extensions, &person.name) };
+    let origin = caller::origin(extensions, &person.name, Via::Http);
     let session = Session { person, csrf, expires_at };
     server.app.store.begin_session(&id(token.expose_secret()), &session, &origin, now).await?;
     cookie(login, name(login), "/", &token, login.lasts.as_secs())

@@ -23,6 +23,7 @@ use super::signature::Signature;
 use super::{Server, metrics};
 use crate::app::receive::{Arrival, Receipt, Refusal, Scope, Taken};
 use crate::config::http::SensorToken;
+use crate::domain::audit::Via;
 use crate::domain::names::SourceName;
 
 /// What the paths of webhooks begin with.
@@ -108,7 +109,7 @@ async fn signed(server: &Server, source: Option<&SourceName>, request: Request) 
         None => body.to_vec(),
     };
     let resource = Value::Object(spec.clone()).to_string().into_bytes();
-    let origin = caller::origin(&extensions, webhook.source.as_str());
+    let origin = caller::origin(&extensions, webhook.source.as_str(), Via::Webhook);
     let arrival = Arrival { spec: Ok(spec), resource, payload, origin };
     let receipt = receive(server, Scope::default(), arrival).await?;
     if receipt.status == Taken::DeadLetter {
@@ -168,7 +169,7 @@ async fn argo_events(
         if payload.is_empty() { Vec::new() } else { Value::Object(payload).to_string().into_bytes() };
     let Sensor(token) = sensor;
     let scope = Scope { sources: &token.sources, customers: &token.customers };
-    let origin = caller::origin(&extensions, &token.name);
+    let origin = caller::origin(&extensions, &token.name, Via::Webhook);
     Ok(answer(receive(&server, scope, Arrival { spec: Ok(spec), resource, payload, origin }).await?))
 }
 
