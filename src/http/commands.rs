@@ -1,7 +1,10 @@
 //! What people ask of a deployment that is there.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -85,12 +88,23 @@ struct One {
     service: String,
 }
 
-/// A command on its way.
+/// A command on its way: who sends it, and to which deployment.
 struct Order {
     server: Server,
     caller: Caller,
     id: DeploymentId,
     headers: HeaderMap,
+}
+
+impl FromRequestParts<Server> for Order {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Response> {
+        let caller = Caller::from_request_parts(parts, server).await.map_err(IntoResponse::into_response)?;
+        let id = Path::from_request_parts(parts, server).await.map_err(IntoResponse::into_response)?;
+        let Path(id) = id;
+        Ok(Self { server: Arc::clone(server), caller, id, headers: parts.headers.clone() })
+    }
 }
 
 impl Order {
@@ -112,69 +126,42 @@ impl Order {
     params(("id" = String, Path, description = "Its id")),
     responses((status = 202, description = "It is stored", body = Sent)))]
 async fn approve(
-    State(server): State<Server>,
-    caller: Caller,
-    Path(id): Path<DeploymentId>,
-    headers: HeaderMap,
+    order: Order,
     Body(Approval { plan }): Body<Approval>,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
-    Order { server, caller, id, headers }.send(Role::Approver, Command::Approve { plan }).await
+    order.send(Role::Approver, Command::Approve { plan }).await
 }
 
 /// Refuses the plan of a deployment.
 #[utoipa::path(post, path = "/api/v1/deployments/{id}/reject", tag = "deployments", request_body = Why,
     params(("id" = String, Path, description = "Its id")),
     responses((status = 202, description = "It is stored", body = Sent)))]
-async fn reject(
-    State(server): State<Server>,
-    caller: Caller,
-    Path(id): Path<DeploymentId>,
-    headers: HeaderMap,
-    Body(Why { reason }): Body<Why>,
-) -> Result<(StatusCode, Json<Sent>), Problem> {
-    Order { server, caller, id, headers }.send(Role::Approver, Command::Reject { reason }).await
+async fn reject(order: Order, Body(Why { reason }): Body<Why>) -> Result<(StatusCode, Json<Sent>), Problem> {
+    order.send(Role::Approver, Command::Reject { reason }).await
 }
 
 /// Starts nothing new in a deployment; what is in flight goes on.
 #[utoipa::path(post, path = "/api/v1/deployments/{id}/pause", tag = "deployments", request_body = Nothing,
     params(("id" = String, Path, description = "Its id")),
     responses((status = 202, description = "It is stored", body = Sent)))]
-async fn pause(
-    State(server): State<Server>,
-    caller: Caller,
-    Path(id): Path<DeploymentId>,
-    headers: HeaderMap,
-    Body(Nothing {}): Body<Nothing>,
-) -> Result<(StatusCode, Json<Sent>), Problem> {
-    Order { server, caller, id, headers }.send(Role::Operator, Command::Pause).await
+async fn pause(order: Order, Body(Nothing {}): Body<Nothing>) -> Result<(StatusCode, Json<Sent>), Problem> {
+    order.send(Role::Operator, Command::Pause).await
 }
 
 /// Goes on with a paused deployment.
 #[utoipa::path(post, path = "/api/v1/deployments/{id}/resume", tag = "deployments", request_body = Nothing,
     params(("id" = String, Path, description = "Its id")),
     responses((status = 202, description = "It is stored", body = Sent)))]
-async fn resume(
-    State(server): State<Server>,
-    caller: Caller,
-    Path(id): Path<DeploymentId>,
-    headers: HeaderMap,
-    Body(Nothing {}): Body<Nothing>,
-) -> Result<(StatusCode, Json<Sent>), Problem> {
-    Order { server, caller, id, headers }.send(Role::Operator, Command::Resume).await
+async fn resume(order: Order, Body(Nothing {}): Body<Nothing>) -> Result<(StatusCode, Json<Sent>), Problem> {
+    order.send(Role::Operator, Command::Resume).await
 }
 
 /// Stops a deployment and leaves everything as it is.
 #[utoipa::path(post, path = "/api/v1/deployments/{id}/abort", tag = "deployments", request_body = Why,
     params(("id" = String, Path, description = "Its id")),
     responses((status = 202, description = "It is stored", body = Sent)))]
-async fn abort(
-    State(server): State<Server>,
-    caller: Caller,
-    Path(id): Path<DeploymentId>,
-    headers: HeaderMap,
-    Body(Why { reason }): Body<Why>,
-) -> Result<(StatusCode, Json<Sent>), Problem> {
-    Order { server, caller, id, headers }.send(Role::Operator, Command::Abort { reason }).await
+async fn abort(order: Order, Body(Why { reason }): Body<Why>) -> Result<(StatusCode, Json<Sent>), Problem> {
+    order.send(Role::Operator, Command::Abort { reason }).await
 }
 
 /// What became of a wish to try again.
@@ -192,35 +179,24 @@ enum Retried {
 #[utoipa::path(post, path = "/api/v1/deployments/{id}/retry", tag = "deployments", request_body = OneOrAll,
     params(("id" = String, Path, description = "Its id")),
     responses((status = 202, description = "It is stored", body = Retried)))]
-async fn retry(
-    State(server): State<Server>,
-    caller: Caller,
-    Path(id): Path<DeploymentId>,
-    headers: HeaderMap,
-    Body(OneOrAll { service }): Body<OneOrAll>,
-) -> Result<Response, Problem> {
-    let deployment = deployments::find(&server, &caller, Role::Operator, &id).await?;
+async fn retry(order: Order, Body(OneOrAll { service }): Body<OneOrAll>) -> Result<Response, Problem> {
+    let Order { server, caller, id, headers } = &order;
+    let deployment = deployments::find(server, caller, Role::Operator, id).await?;
     if deployment.state().is_finished() {
-        etag::check(&headers, &deployment)?;
+        etag::check(headers, &deployment)?;
         let accepted = wish::again(&server.app.store, &deployment, service, caller.origin()).await?;
         return Ok(asking::answer(accepted).into_response());
     }
     let command = Command::Retry { service: service.map(String::from) };
-    Ok(Order { server, caller, id, headers }.send(Role::Operator, command).await?.into_response())
+    Ok(order.send(Role::Operator, command).await?.into_response())
 }
 
 /// Does without a service: those that wait for it go on.
 #[utoipa::path(post, path = "/api/v1/deployments/{id}/skip", tag = "deployments", request_body = One,
     params(("id" = String, Path, description = "Its id")),
     responses((status = 202, description = "It is stored", body = Sent)))]
-async fn skip(
-    State(server): State<Server>,
-    caller: Caller,
-    Path(id): Path<DeploymentId>,
-    headers: HeaderMap,
-    Body(One { service }): Body<One>,
-) -> Result<(StatusCode, Json<Sent>), Problem> {
-    Order { server, caller, id, headers }.send(Role::Operator, Command::Skip { service }).await
+async fn skip(order: Order, Body(One { service }): Body<One>) -> Result<(StatusCode, Json<Sent>), Problem> {
+    order.send(Role::Operator, Command::Skip { service }).await
 }
 
 /// Takes back what a deployment advanced.
@@ -228,11 +204,8 @@ async fn skip(
     params(("id" = String, Path, description = "Its id")),
     responses((status = 202, description = "It is stored", body = Sent)))]
 async fn rollback(
-    State(server): State<Server>,
-    caller: Caller,
-    Path(id): Path<DeploymentId>,
-    headers: HeaderMap,
+    order: Order,
     Body(Why { reason }): Body<Why>,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
-    Order { server, caller, id, headers }.send(Role::Operator, Command::Rollback { reason }).await
+    order.send(Role::Operator, Command::Rollback { reason }).await
 }

@@ -61,8 +61,7 @@ async fn list(
     let limit = page::limit(limit)?;
     let filter = OverviewFilter { places: places.filter(&server, &caller).await?, search, state };
     let found = server.app.store.overview(&filter, limit).await?;
-    let (rows, next) =
-        page::rows(found, limit, |(last, _)| format!("{}/{}", last.customer, last.environment));
+    let (rows, next) = page::rows(found, limit, |(last, _)| page::place(&last.customer, &last.environment));
     Ok(Json(Page { items: rows.into_iter().map(CustomerView::of).collect(), next }))
 }
 

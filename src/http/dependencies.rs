@@ -65,7 +65,7 @@ async fn circular(
     let limit = page::limit(places.limit)?;
     let filter = places.filter(&server, &caller).await?;
     let found = server.app.store.newest(&filter, limit).await?;
-    let (newest, next) = page::rows(found, limit, |last| format!("{}/{}", last.customer, last.environment));
+    let (newest, next) = page::rows(found, limit, |last| page::place(&last.customer, &last.environment));
     let mut items = Vec::new();
     for summary in newest.into_iter().filter(|summary| summary.state == "rejected") {
         let Some(deployment) = server.app.store.deployment(&summary.id).await? else { continue };

@@ -31,7 +31,7 @@ async fn overview(
     let limit = page::limit(places.limit)?;
     let store = &server.app.store;
     let found = store.newest(&places.filter(&server, &caller).await?, limit).await?;
-    let (newest, next) = page::rows(found, limit, |last| format!("{}/{}", last.customer, last.environment));
+    let (newest, next) = page::rows(found, limit, |last| page::place(&last.customer, &last.environment));
     let mut items = Vec::with_capacity(newest.len());
     for summary in newest {
         let deployment =

@@ -108,7 +108,8 @@ impl OfPlaces {
     ) -> Result<(Vec<Deployment>, Option<String>), Problem> {
         let limit = limit(self.limit)?;
         let found = server.app.store.standing(&self.filter(server, caller).await?, limit).await?;
-        let (deployments, next) = rows(found, limit, place);
+        let (deployments, next) =
+            rows(found, limit, |last| place(&last.brief.plan.customer, &last.brief.plan.environment));
         Ok((deployments, next))
     }
 
@@ -124,7 +125,7 @@ impl OfPlaces {
     }
 }
 
-fn place(deployment: &Deployment) -> String {
-    let plan = &deployment.brief.plan;
-    format!("{}/{}", plan.customer, plan.environment)
+/// The cursor of a page that ends with this place.
+pub(super) fn place(customer: &CustomerId, environment: &Environment) -> String {
+    format!("{customer}/{environment}")
 }
