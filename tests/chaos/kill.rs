@@ -55,8 +55,6 @@ struct Scenario {
     /// Deliveries that come once more, and in which round.
     later: Vec<(u32, Delivery)>,
     round: u32,
-    /// The head is a commit that cannot be read.
-    broken: bool,
     /// Events answered OK that were seen in a dead server's database.
     found: BTreeSet<String>,
     seen: Seen,
@@ -73,7 +71,6 @@ pub(crate) async fn run(world: World, kills: u32) -> anyhow::Result<()> {
         deliveries: Vec::new(),
         later: Vec::new(),
         round: 0,
-        broken: false,
         found: BTreeSet::new(),
         seen: Seen::default(),
     };
@@ -213,7 +210,7 @@ impl Scenario {
 
     fn next_push(&mut self) -> anyhow::Result<()> {
         let kind = match self.rng.u32(0..100) {
-            _ if self.broken => Kind::Revert,
+            _ if self.world.repository.broken()? => Kind::Revert,
             0..40 => Kind::ImageTag,
             40..55 => Kind::OneService,
             55..75 => Kind::Fragile,
@@ -223,7 +220,6 @@ impl Scenario {
         };
         // The first commit cannot be taken back.
         let kind = if self.deliveries.len() < 2 { Kind::ImageTag } else { kind };
-        self.broken = kind == Kind::Broken;
         self.change(kind)
     }
 
@@ -264,7 +260,7 @@ impl Scenario {
         self.sensors.point_at(Some(server.address));
         self.round = u32::MAX;
         self.deliver_again();
-        if self.broken {
+        if self.world.repository.broken()? {
             self.change(Kind::Revert)?;
         }
         self.change(Kind::ImageTagAndChart)?;

@@ -70,6 +70,19 @@ impl Repository {
         &self.head
     }
 
+    /// Whether the head has values that cannot be read: by a commit that broke them, or by a revert of its revert.
+    pub(crate) fn broken(&self) -> anyhow::Result<bool> {
+        for customer in CUSTOMERS {
+            let path = values(&self.folder, customer);
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            if text.lines().any(|line| line.trim() == r#"imageTag: """#) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Makes a commit.
     pub(crate) fn change(&mut self, kind: Kind, rng: &mut fastrand::Rng) -> anyhow::Result<()> {
         self.commits += 1;
@@ -201,7 +214,9 @@ fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
         .output()
         .context("git cannot be run; is it installed?")?;
     if !output.status.success() {
-        bail!("git {} failed: {}", arguments[0], String::from_utf8_lossy(&output.stderr).trim());
+        // git says on its standard output that there is nothing to commit.
+        let said = [output.stderr, output.stdout].concat();
+        bail!("git {} failed: {}", arguments[0], String::from_utf8_lossy(&said).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
