@@ -35,6 +35,7 @@ pub mod removal;
 pub mod review;
 pub mod schema;
 pub mod spans;
+pub mod spread;
 pub mod trace;
 pub mod values;
 pub mod yaml;

@@ -13,6 +13,7 @@ use crate::domain::names::{AppName, Namespace, RequestId, Revision, SourceName};
 use crate::domain::probe::address::Service;
 use crate::domain::probe::{Outcome, Question};
 use crate::domain::removal::Removal;
+use crate::domain::spread::Spread;
 use crate::domain::trace::Span;
 
 /// The Applications of an Argo CD.
@@ -72,6 +73,11 @@ pub trait Cluster: Send + Sync {
     fn calls(&self) -> Vec<ApiCalls> {
         Vec::new()
     }
+
+    /// How long those that were answered took, where it is measured.
+    fn times(&self) -> Vec<ApiTimes> {
+        Vec::new()
+    }
 }
 
 /// How many requests of one sort were made to a cluster. All words are of a fixed set.
@@ -85,6 +91,17 @@ pub struct ApiCalls {
     pub outcome: &'static str,
     /// How many.
     pub count: u64,
+}
+
+/// How long requests of one sort took that were answered, whatever the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiTimes {
+    /// What was asked for, as in [`ApiCalls`].
+    pub verb: &'static str,
+    /// Of which resource.
+    pub resource: &'static str,
+    /// From the request until the answer began, which is all that a watch has of an end.
+    pub took: Spread,
 }
 
 /// A sync to request.

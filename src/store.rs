@@ -53,7 +53,6 @@ pub use deployments::{DeploymentFilter, Summary};
 pub use error::StoreError;
 pub use events::{Accepted, EventFilter, EventState, NewEvent, Outcome, StoredEvent};
 pub use history::{Mark, Quarantined, ServiceRevision};
-pub use latency::Spread;
 pub use measure::{Ended, Waiting};
 pub use places::{Count, Glance, OverviewFilter, PlaceFilter};
 pub use save::Save;
@@ -61,6 +60,8 @@ pub use sessions::Session;
 pub use settle::Settlement;
 pub use stream::{Happening, HappeningKind, Kept};
 pub use worker::WorkerLease;
+
+use crate::domain::spread::{Durations, Spread};
 
 /// Where the database is, and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +111,7 @@ struct Inner {
     stop: CancellationToken,
     writer: Mutex<Option<JoinHandle<()>>>,
     readers: AnyPool,
-    reading: latency::Durations,
+    reading: Durations,
     observer: Mutex<Observer>,
 }
 
@@ -179,7 +180,7 @@ impl Store {
             stop,
             writer: Mutex::new(Some(task)),
             readers,
-            reading: latency::Durations::default(),
+            reading: latency::durations(),
             observer: Mutex::new(Observer { connection: Some(observer), seen }),
         };
         Ok(Self { inner: Arc::new(inner) })

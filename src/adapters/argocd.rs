@@ -53,7 +53,7 @@ use crate::domain::manifest::bundle::Maker;
 use crate::domain::manifest::{self, Rules, Tenant};
 use crate::domain::names::{AppName, CustomerId, RequestId, Revision, SourceName};
 use crate::domain::removal::Removal;
-use crate::ports::{ApiCalls, Cluster, ClusterError, SyncRequest};
+use crate::ports::{ApiCalls, ApiTimes, Cluster, ClusterError, SyncRequest};
 
 /// How often a write is tried that somebody else's came before.
 const CONFLICTS: usize = 5;
@@ -320,6 +320,10 @@ impl Drop for ArgoCd {
 impl Cluster for ArgoCd {
     fn calls(&self) -> Vec<ApiCalls> {
         self.calls.counted()
+    }
+
+    fn times(&self) -> Vec<ApiTimes> {
+        self.calls.times()
     }
 
     async fn application(&self, name: &AppName) -> Result<Option<application::Application>, ClusterError> {

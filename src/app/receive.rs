@@ -8,7 +8,7 @@ use super::App;
 use super::traces;
 use crate::domain::audit::Origin;
 use crate::domain::diagnostic::Diagnostic;
-use crate::domain::event::{self, KnownSource};
+use crate::domain::event::{self, KnownSource, Understood};
 use crate::domain::names::{CustomerId, EventId, SourceName};
 use crate::store::{Accepted, StoreError};
 
@@ -102,8 +102,8 @@ impl App {
             Ok(spec) => self.understand(scope, &spec, &payload)?,
             Err(fault) => Err(vec![fault]),
         };
-        let mut request = match request {
-            Ok(request) => request,
+        let Understood { mut request, trace } = match request {
+            Ok(understood) => understood,
             Err(faults) => {
                 let kept = self.bury(id, faults.clone(), resource, payload, now).await?;
                 return Ok(Receipt {
@@ -120,12 +120,7 @@ impl App {
             return Err(Refusal::NotCovered);
         }
         request.scope = scope.customers.to_vec();
-        let submitted = self.submit(request, id, origin, now);
-        // What the payload says comes from further away than what carried it.
-        let accepted = match traces::in_payload(&payload) {
-            Some(trace) => traces::within(Some(&trace.to_string()), submitted).await?,
-            None => submitted.await?,
-        };
+        let accepted = traces::of(trace, self.submit(request, id, origin, now)).await?;
         Ok(Receipt::accepted(&accepted))
     }
 
@@ -135,14 +130,14 @@ impl App {
         scope: Scope<'_>,
         spec: &Map<String, Value>,
         payload: &[u8],
-    ) -> Result<Result<event::Request, Vec<Diagnostic>>, Refusal> {
+    ) -> Result<Result<Understood, Vec<Diagnostic>>, Refusal> {
         let covers = |source: &SourceName| scope.sources.is_empty() || scope.sources.contains(source);
         let known = self.config.known_sources();
         let covered: Vec<KnownSource> = known.iter().filter(|source| covers(&source.name)).cloned().collect();
         match event::parse(spec, payload, &covered) {
-            Ok(request) => Ok(Ok(request)),
+            Ok(understood) => Ok(Ok(understood)),
             Err(faults) => match event::parse(spec, payload, &known) {
-                Ok(request) if !covers(&request.source) => Err(Refusal::NotCovered),
+                Ok(Understood { request, .. }) if !covers(&request.source) => Err(Refusal::NotCovered),
                 Ok(_) | Err(_) => Ok(Err(faults)),
             },
         }

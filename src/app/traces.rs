@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::trace::{Past, Span, TraceContext, spans};
@@ -38,16 +37,21 @@ pub(super) fn given() -> Option<TraceContext> {
     GIVEN.try_with(Clone::clone).ok().flatten()
 }
 
-/// What a payload says of its trace: a sensor passes on no header of its own, so it stands in the payload, as
-/// `traceparent`, or as the event source has it, in `headers.Traceparent.0`.
-pub(super) fn in_payload(payload: &[u8]) -> Option<TraceContext> {
-    let payload: Map<String, Value> = serde_json::from_slice(payload).ok()?;
-    let named = |map: &Map<String, Value>| {
-        let found = map.iter().find(|(key, _)| key.eq_ignore_ascii_case("traceparent"))?.1;
-        let text = found.as_str().or_else(|| found.get(0)?.as_str())?;
-        text.parse().ok()
-    };
-    named(&payload).or_else(|| named(payload.get("headers")?.as_object()?))
+/// The trace's id in what a sender says of it, for log lines; none where it says nothing that can be one.
+pub(crate) fn id(said: &str) -> Option<String> {
+    Some(said.parse::<TraceContext>().ok()?.trace_id)
+}
+
+/// Does something for a request that says by itself which trace it is part of. That comes from further away than what
+/// carried it, so it counts more.
+pub(crate) async fn of<F: Future>(said: Option<TraceContext>, work: F) -> F::Output {
+    match said {
+        Some(said) => {
+            tracing::Span::current().record("trace_id", &said.trace_id);
+            GIVEN.scope(Some(said), work).await
+        }
+        None => work.await,
+    }
 }
 
 /// Tells a collector of deployments that are over, until `stop` is cancelled. Of traces that begin here only a part
@@ -140,26 +144,4 @@ async fn ended(store: &Store, row: &Happening, ratio: f64) -> Result<Vec<Span>, 
     let arrived_at = store.event(&brief.event).await?.map_or(brief.created_at, |event| event.received_at);
     let past = Past { brief, state: deployment.state(), journal: &journal, arrived_at };
     Ok(spans(&context, past))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_payload_tells_of_its_trace_where_a_sensor_can_put_it() {
-        let said = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        for (payload, found) in [
-            (format!(r#"{{"traceparent": "{said}", "push": {{}}}}"#), true),
-            (format!(r#"{{"headers": {{"Traceparent": ["{said}"]}}, "body": {{}}}}"#), true),
-            (format!(r#"{{"headers": {{"traceparent": "{said}"}}}}"#), true),
-            (r#"{"traceparent": "<no value>"}"#.to_owned(), false),
-            (r#"{"traceparent": []}"#.to_owned(), false),
-            (r#"{"headers": null}"#.to_owned(), false),
-            ("not JSON".to_owned(), false),
-        ] {
-            let read = in_payload(payload.as_bytes());
-            assert_eq!(read.map(|context| context.to_string()), found.then(|| said.to_owned()), "{payload}");
-        }
-    }
 }

@@ -12,6 +12,7 @@ use super::catalog::Order;
 use super::diagnostic::{Code, Diagnostic, Place};
 use super::names::{CustomerId, Environment, NameError, Revision, ServiceName, SourceName, Wave};
 use super::nearest::nearest;
+use super::trace::TraceContext;
 
 /// A request that can be worked on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +134,15 @@ const SPEC_KEYS: [&str; 11] = [
     "id",
 ];
 
+/// What a request says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Understood {
+    /// What is asked for.
+    pub request: Request,
+    /// The trace that its payload says it is part of; none where it says nothing that can be one.
+    pub trace: Option<TraceContext>,
+}
+
 /// Understands a request.
 ///
 /// # Errors
@@ -141,7 +151,7 @@ pub fn parse(
     spec: &Map<String, Value>,
     payload: &[u8],
     sources: &[KnownSource],
-) -> Result<Request, Vec<Diagnostic>> {
+) -> Result<Understood, Vec<Diagnostic>> {
     let mut faults = Vec::new();
     check_keys(spec, &mut faults);
     let body = body(payload);
@@ -175,21 +185,22 @@ pub fn parse(
         let message = "`customer` is missing: a request without a push says whom it is for";
         faults.push(fault("spec", message));
     }
-    match (kind, source, trigger) {
-        (Some(kind), Some(source), Some(trigger)) if faults.is_empty() => Ok(Request {
-            kind,
-            source,
-            customer,
-            environment,
-            service,
-            wave,
-            order,
-            scope: Vec::new(),
-            requested_by: text(spec, "requested-by").or(happening.pusher).unwrap_or("argo-events").to_owned(),
-            trigger,
-        }),
-        _ => Err(faults),
-    }
+    let (Some(kind), Some(source), Some(trigger), true) = (kind, source, trigger, faults.is_empty()) else {
+        return Err(faults);
+    };
+    let request = Request {
+        kind,
+        source,
+        customer,
+        environment,
+        service,
+        wave,
+        order,
+        scope: Vec::new(),
+        requested_by: text(spec, "requested-by").or(happening.pusher).unwrap_or("argo-events").to_owned(),
+        trigger,
+    };
+    Ok(Understood { request, trace: TraceContext::in_payload(&body) })
 }
 
 impl std::str::FromStr for Kind {

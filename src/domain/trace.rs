@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::deployment::{Brief, JournalEntry, State};
@@ -65,6 +66,22 @@ impl TraceContext {
     /// The trace of an event whose sender said nothing of one.
     pub fn begun_by(event: &EventId) -> Self {
         Self { trace_id: digits(&["trace", event.as_str()], 16), parent: None, sampled: true }
+    }
+
+    /// What a payload says of its trace: a sensor passes on no header of its own, so it stands in the payload, as
+    /// `traceparent`, or as the event source has it, in `headers.Traceparent.0`. What is no `traceparent` says nothing.
+    pub fn in_payload(payload: &Map<String, Value>) -> Option<Self> {
+        let named = |map: &Map<String, Value>| -> Option<Self> {
+            let found = map.iter().find(|(key, _)| key.eq_ignore_ascii_case("traceparent"))?.1;
+            found.as_str().or_else(|| found.get(0)?.as_str())?.parse().ok()
+        };
+        let headers = || match payload.get("headers")? {
+            Value::Object(headers) => named(headers),
+            // Without `useRawData` a sensor makes a text of everything.
+            Value::String(text) => named(&serde_json::from_str(text).ok()?),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+        };
+        named(payload).or_else(headers)
     }
 
     /// Whether it is recorded, where so many of all (0 to 1) are. The sender's word counts where there is one.
@@ -212,6 +229,8 @@ fn is_failure(state: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -235,6 +254,25 @@ mod tests {
             if let (true, Ok(read)) = (text.starts_with("00-"), read) {
                 assert_eq!(read.to_string(), text);
             }
+        }
+    }
+
+    #[test]
+    fn a_payload_tells_of_its_trace_where_a_sensor_can_put_it() {
+        let said = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        for (payload, found) in [
+            (json!({"traceparent": said, "push": {}}), true),
+            (json!({"headers": {"Traceparent": [said]}, "body": {}}), true),
+            (json!({"headers": {"traceparent": said}}), true),
+            (json!({"headers": json!({"Traceparent": [said]}).to_string()}), true),
+            (json!({"traceparent": "<no value>", "headers": {"Traceparent": [said]}}), true),
+            (json!({"traceparent": "<no value>"}), false),
+            (json!({"traceparent": []}), false),
+            (json!({"headers": null}), false),
+            (json!({"headers": "{"}), false),
+        ] {
+            let read = TraceContext::in_payload(payload.as_object().unwrap());
+            assert_eq!(read.map(|context| context.to_string()), found.then(|| said.to_owned()), "{payload}");
         }
     }
 

@@ -17,8 +17,9 @@ use super::caller::Caller;
 use super::page::{self, Page};
 use super::problem::Problem;
 use crate::app::receive::{Receipt, new_id};
+use crate::app::traces;
 use crate::domain::access::Role;
-use crate::domain::event;
+use crate::domain::event::{self, Understood};
 use crate::domain::names::{CustomerId, DeploymentId, EventId, SourceName};
 use crate::store::{EventFilter, StoredEvent};
 use crate::view::event::{EventView, LetterView};
@@ -161,8 +162,10 @@ async fn replay(
     let letter = app.store.letter(&id).await?.ok_or_else(|| Problem::not_found("dead letter"))?.letter;
     let spec: Map<String, Value> = serde_json::from_slice(&letter.resource).unwrap_or_default();
     let understood = event::parse(&spec, &letter.payload, &app.config.known_sources());
-    let request = understood.map_err(|faults| Problem::input("it is as wrong as it was", faults))?;
-    let accepted = app.submit(request, new_id(), caller.origin(), Timestamp::now()).await?;
+    let Understood { request, trace } =
+        understood.map_err(|faults| Problem::input("it is as wrong as it was", faults))?;
+    let submitted = app.submit(request, new_id(), caller.origin(), Timestamp::now());
+    let accepted = traces::of(trace, submitted).await?;
     app.store.unbury(&id).await?;
     tracing::info!(letter = %id, event = %accepted.event, by = caller.name(), "a dead letter was replayed");
     Ok((StatusCode::ACCEPTED, Json(Receipt::accepted(&accepted))))

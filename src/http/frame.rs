@@ -18,7 +18,6 @@ use super::Server;
 use super::caller::RequestId;
 use super::problem::{self, Problem};
 use crate::app::traces;
-use crate::domain::trace::TraceContext;
 
 const ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -51,8 +50,7 @@ pub(super) async fn around(State(server): State<Server>, mut request: Request, n
     // The pattern, not the path: a path may be anything, and the log is to be searched by what it was for.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let said = request.headers().get(TRACE).and_then(|said| said.to_str().ok()).map(str::to_owned);
-    let trace_id =
-        said.as_deref().and_then(|said| said.parse::<TraceContext>().ok()).map(|said| said.trace_id);
+    let trace_id = said.as_deref().and_then(traces::id);
     let span = tracing::info_span!("http", request_id = %id, caller = tracing::field::Empty, trace_id);
     request.extensions_mut().insert(RequestId(id.clone()));
     let response = traces::within(said.as_deref(), next.run(request)).instrument(span.clone()).await;

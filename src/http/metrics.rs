@@ -87,6 +87,12 @@ struct ByCall {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByTime {
+    verb: &'static str,
+    resource: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByRoute {
     route: String,
     status: u16,
@@ -135,7 +141,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::ports::ApiCalls;
+    use crate::domain::spread::Durations;
+    use crate::ports::{ApiCalls, ApiTimes};
 
     /// The type of each metric by its name, as it is documented.
     fn documented() -> BTreeMap<String, String> {
@@ -174,6 +181,7 @@ mod tests {
             longest: [((customer(), "turn"), 1.0)].into(),
             waited: [("turn", 1.0)].into(),
             calls: vec![ApiCalls { verb: "get", resource: "pods", outcome: "ok", count: 1 }],
+            times: vec![ApiTimes { verb: "get", resource: "pods", took: Durations::new(&[1.0]).spread() }],
             ..Standing::default()
         };
         assert_eq!(written(&write(&meters, standing).unwrap()), documented());

@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::latency::Durations;
-use super::{StoreError, connect};
+use super::{StoreError, connect, latency};
+use crate::domain::spread::Durations;
 
 /// Something to be written: plain values, prepared by whoever asks.
 #[async_trait]
@@ -47,7 +47,7 @@ pub(super) trait Job: Send {
 }
 
 /// What the writer shows of itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pulse {
     /// Rises with each commit.
     pub(super) changed: watch::Sender<u64>,
@@ -59,6 +59,18 @@ pub(super) struct Pulse {
     pub(super) commits: AtomicU64,
     /// How long their transactions took.
     pub(super) committing: Durations,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            changed: watch::Sender::default(),
+            failed: OnceLock::new(),
+            writes: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+            committing: latency::durations(),
+        }
+    }
 }
 
 /// How much is committed together.

@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use argocd_orchestrator::adapters::otlp::Otlp;
 use argocd_orchestrator::app::traces;
-use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use jiff::Timestamp;
-use serde_json::Value;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
 use tokio::net::TcpListener;
 use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,22 +21,23 @@ use crate::support::world::World;
 /// What came, and how many answers are still to be failures.
 #[derive(Default)]
 struct Received {
-    messages: Vec<(HeaderMap, Value)>,
+    messages: Vec<(HeaderMap, ExportTraceServiceRequest)>,
     failures: u32,
 }
 
 type Shared = Arc<Mutex<Received>>;
 
-/// A receiver of OTLP over HTTP with JSON.
+/// A receiver of OTLP over HTTP with Protobuf.
 async fn receiver(failures: u32) -> (String, Shared) {
     let received: Shared = Arc::new(Mutex::new(Received { failures, ..Received::default() }));
-    let take = async |State(received): State<Shared>, headers: HeaderMap, Json(message): Json<Value>| {
+    let take = async |State(received): State<Shared>, headers: HeaderMap, body: Bytes| {
         let mut received = received.lock().unwrap();
         if received.failures > 0 {
             received.failures -= 1;
             return StatusCode::SERVICE_UNAVAILABLE;
         }
-        received.messages.push((headers, message));
+        assert_eq!(headers["content-type"], "application/x-protobuf");
+        received.messages.push((headers, ExportTraceServiceRequest::decode(body).unwrap()));
         StatusCode::OK
     };
     let router = axum::Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&received));
@@ -45,16 +48,15 @@ async fn receiver(failures: u32) -> (String, Shared) {
 }
 
 /// The spans of all messages, once there are so many messages.
-async fn spans(received: &Shared, messages: usize) -> Vec<Value> {
+async fn spans(received: &Shared, messages: usize) -> Vec<Span> {
     let patience = Instant::now() + Duration::from_secs(30);
     loop {
         {
             let received = received.lock().unwrap();
             if received.messages.len() >= messages {
-                let all = received.messages.iter().flat_map(|(_, message)| {
-                    message["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone()
-                });
-                return all.collect();
+                let all = received.messages.iter().flat_map(|(_, message)| &message.resource_spans);
+                let all = all.flat_map(|of| &of.scope_spans).flat_map(|of| &of.spans);
+                return all.cloned().collect();
             }
         }
         assert!(Instant::now() < patience, "no trace came");
@@ -62,8 +64,13 @@ async fn spans(received: &Shared, messages: usize) -> Vec<Value> {
     }
 }
 
-fn nanoseconds(span: &Value, key: &str) -> i128 {
-    span[key].as_str().unwrap().parse().unwrap()
+fn nanoseconds(at: Timestamp) -> u64 {
+    at.as_nanosecond().try_into().unwrap()
+}
+
+/// An id as people write it.
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]
@@ -85,32 +92,31 @@ async fn a_collector_gets_one_trace_that_goes_on_the_senders_though_it_was_away_
     let spans = spans(&received, 1).await;
     assert_eq!(received.lock().unwrap().messages[0].0["x-api-key"], "a secret");
 
-    let named =
-        |name: &str| spans.iter().find(|span| span["name"] == name).unwrap_or_else(|| panic!("{name}"));
-    assert!(spans.iter().all(|span| span["traceId"] == trace), "{spans:#?}");
+    let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{name}"));
+    assert!(spans.iter().all(|span| hex(&span.trace_id) == trace), "{spans:#?}");
     let whole = named("deployment");
-    assert_eq!(whole["parentSpanId"], parent);
+    assert_eq!(hex(&whole.parent_span_id), parent);
     for name in ["intake", "queued", "service web", "service user-service", "service postgres"] {
-        assert_eq!(named(name)["parentSpanId"], whole["spanId"], "{name}");
+        assert_eq!(named(name).parent_span_id, whole.span_id, "{name}");
     }
     let web = named("service web");
     let below: Vec<&str> = spans
         .iter()
-        .filter(|span| span["parentSpanId"] == web["spanId"])
-        .map(|span| span["name"].as_str().unwrap())
+        .filter(|span| span.parent_span_id == web.span_id)
+        .map(|span| span.name.as_str())
         .collect();
     assert_eq!(below, ["syncing", "verifying"]);
     for span in &spans {
-        let (start, end) = (nanoseconds(span, "startTimeUnixNano"), nanoseconds(span, "endTimeUnixNano"));
-        assert!(before.as_nanosecond() / 1000 <= start / 1000 && start <= end, "{span:#}");
-        assert!(end <= after.as_nanosecond(), "{span:#}");
+        let (start, end) = (span.start_time_unix_nano, span.end_time_unix_nano);
+        assert!(nanoseconds(before) / 1000 <= start / 1000 && start <= end, "{span:#?}");
+        assert!(end <= nanoseconds(after), "{span:#?}");
     }
     // What web needs was healthy before it was synced.
-    let needed = nanoseconds(named("service user-service"), "endTimeUnixNano");
-    assert!(needed <= nanoseconds(web, "startTimeUnixNano"), "{spans:#?}");
-    let last = spans.iter().filter(|span| span["name"] != "deployment");
-    let last = last.map(|span| nanoseconds(span, "endTimeUnixNano")).max().unwrap();
-    assert_eq!(nanoseconds(whole, "endTimeUnixNano"), last, "it ends with the last healthy service");
+    let needed = named("service user-service").end_time_unix_nano;
+    assert!(needed <= web.start_time_unix_nano, "{spans:#?}");
+    let last = spans.iter().filter(|span| span.name != "deployment");
+    let last = last.map(|span| span.end_time_unix_nano).max().unwrap();
+    assert_eq!(whole.end_time_unix_nano, last, "it ends with the last healthy service");
 
     stop.cancel();
     telling.await.unwrap();
@@ -138,7 +144,7 @@ async fn a_collector_that_is_not_there_delays_nothing() {
     let stop = CancellationToken::new();
     let telling = tokio::spawn(traces::tell(running.app.store.clone(), collector, 1.0, stop.clone()));
     let spans = spans(&received, 1).await;
-    assert_eq!(spans[0]["parentSpanId"], "", "its sender said nothing: the trace begins here");
+    assert_eq!(hex(&spans[0].parent_span_id), "", "its sender said nothing: the trace begins here");
     stop.cancel();
     telling.await.unwrap();
     running.stop().await;

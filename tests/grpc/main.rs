@@ -11,4 +11,5 @@ mod execute;
 mod fetch;
 mod once;
 mod policy;
+mod traces;
 mod transport;

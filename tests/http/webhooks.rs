@@ -5,6 +5,7 @@ use argocd_orchestrator::config::Http;
 use argocd_orchestrator::config::http::{SensorToken, SignedWebhook, Webhooks};
 use argocd_orchestrator::domain::event::Trigger;
 use argocd_orchestrator::domain::names::Revision;
+use argocd_orchestrator::domain::trace::TraceContext;
 use argocd_orchestrator::store::EventFilter;
 use bytesize::ByteSize;
 use hmac::{Hmac, KeyInit, Mac};
@@ -265,5 +266,63 @@ async fn what_is_not_json_is_told_to_be_so() {
     let headers = [("content-type", form), ("x-hub-signature-256", &*signature)];
     web.send("POST", "/api/v1/webhooks/github", &headers, body).await.problem(415);
     assert_eq!((events(&web).await, letters(&web).await), (0, 0));
+    web.stop().await;
+}
+
+/// What a sender says of its trace, and what is no `traceparent` though it stands where one would.
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const NO_TRACES: [&str; 5] = [
+    "",
+    "nonsense",
+    "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+    "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+];
+
+/// The event of an answer is part of this trace; without one it begins a trace of its own.
+async fn check_trace(web: &Web, answer: Answer, expected: Option<&str>) {
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let event = answer.json()["event"].as_str().unwrap().parse().unwrap();
+    let found = web.app.store.trace(&event).await.unwrap();
+    match expected {
+        Some(expected) => assert_eq!(found.to_string(), expected),
+        None => assert_eq!(found, TraceContext::begun_by(&event)),
+    }
+}
+
+#[tokio::test]
+async fn a_signed_webhook_goes_on_the_trace_of_its_header() {
+    let web = Web::start(world()).await;
+    let letters = 'a'..='f';
+    for (letter, said) in letters.zip([TRACE].into_iter().chain(NO_TRACES)) {
+        let body = a_push(letter);
+        let signature = signature(NEW, &body);
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-hub-signature-256", &*signature),
+            ("x-github-event", "push"),
+            ("traceparent", said),
+        ];
+        let answer = web.send("POST", "/api/v1/webhooks/github", &headers, &body).await;
+        check_trace(&web, answer, (said == TRACE).then_some(said)).await;
+    }
+    web.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_sensor_sends_goes_on_the_trace_of_its_payload_though_the_header_says_another() {
+    let web = Web::start(world()).await;
+    let letters = 'a'..='f';
+    for (letter, said) in letters.zip([TRACE].into_iter().chain(NO_TRACES)) {
+        let push: Value = serde_json::from_slice(&a_push(letter)).unwrap();
+        let payload = json!({"push": push, "headers": {"Traceparent": [said]}});
+        let body = json!({"spec": {"customer": "customer-a"}, "payload": payload}).to_string();
+        let bearer = format!("Bearer {SENSOR}");
+        let other = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
+        let headers =
+            [("content-type", "application/json"), ("authorization", &*bearer), ("traceparent", other)];
+        let answer = web.send("POST", "/api/v1/webhooks/argo-events", &headers, body.as_bytes()).await;
+        check_trace(&web, answer, Some(if said == TRACE { TRACE } else { other })).await;
+    }
     web.stop().await;
 }

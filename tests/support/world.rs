@@ -193,9 +193,9 @@ impl Running {
         let spec: Map<String, Value> =
             spec.iter().map(|(key, text)| ((*key).into(), (*text).into())).collect();
         let payload = if payload.is_null() { Vec::new() } else { payload.to_string().into_bytes() };
-        let request = event::parse(&spec, &payload, &self.app.config.known_sources()).unwrap();
+        let understood = event::parse(&spec, &payload, &self.app.config.known_sources()).unwrap();
         self.app
-            .submit(request, grpc::new_id(), Origin::cli("somebody"), Timestamp::now())
+            .submit(understood.request, grpc::new_id(), Origin::cli("somebody"), Timestamp::now())
             .await
             .unwrap()
             .event

@@ -1,14 +1,16 @@
-//! Requests to the Kubernetes API, counted by what they were and what became of them.
+//! Requests to the Kubernetes API, counted by what they were and what became of them, and how long they took.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use kube::client::Body;
 use tower::{Layer, Service};
 
-use crate::ports::ApiCalls;
+use crate::domain::spread::Durations;
+use crate::ports::{ApiCalls, ApiTimes};
 
 /// The resources that are told apart: those that this adapter asks for. Others are one, so that a path that
 /// somebody makes up does not become a label.
@@ -32,30 +34,60 @@ const RESOURCES: [&str; 14] = [
 /// Any other resource, and what is no resource.
 const OTHER: &str = "other";
 
-type Key = (&'static str, &'static str, &'static str);
+/// The upper bounds of the buckets in seconds: those of Kubernetes' own clients.
+const BOUNDS: [f64; 12] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0];
+
+/// Verb and resource.
+type Sort = (&'static str, &'static str);
 
 /// Counts requests. Clones count together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Calls {
-    counts: Arc<Mutex<BTreeMap<Key, u64>>>,
+    sorts: Arc<Mutex<BTreeMap<Sort, Counted>>>,
+}
+
+/// What is known of one sort.
+#[derive(Debug)]
+struct Counted {
+    outcomes: BTreeMap<&'static str, u64>,
+    took: Durations,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self { outcomes: BTreeMap::new(), took: Durations::new(&BOUNDS) }
+    }
 }
 
 impl Calls {
     /// What was counted.
     pub(super) fn counted(&self) -> Vec<ApiCalls> {
-        let Ok(counts) = self.counts.lock() else { return Vec::new() };
-        let calls = counts.iter().map(|((verb, resource, outcome), count)| ApiCalls {
-            verb,
-            resource,
-            outcome,
-            count: *count,
-        });
-        calls.collect()
+        let Ok(sorts) = self.sorts.lock() else { return Vec::new() };
+        let of = |((verb, resource), counted): (&Sort, &Counted)| -> Vec<ApiCalls> {
+            let outcomes = counted.outcomes.iter();
+            outcomes.map(|(outcome, count)| ApiCalls { verb, resource, outcome, count: *count }).collect()
+        };
+        sorts.iter().flat_map(of).collect()
     }
 
-    fn count(&self, key: Key) {
-        if let Ok(mut counts) = self.counts.lock() {
-            *counts.entry(key).or_default() += 1;
+    /// How long those took that were answered.
+    pub(super) fn times(&self) -> Vec<ApiTimes> {
+        let Ok(sorts) = self.sorts.lock() else { return Vec::new() };
+        let times = sorts.iter().map(|((verb, resource), counted)| ApiTimes {
+            verb,
+            resource,
+            took: counted.took.spread(),
+        });
+        times.filter(|times| times.took.count() > 0).collect()
+    }
+
+    /// Counts a request, with how long its answer took if there was one.
+    fn count(&self, sort: Sort, outcome: &'static str, took: Option<Duration>) {
+        let Ok(mut sorts) = self.sorts.lock() else { return };
+        let counted = sorts.entry(sort).or_default();
+        *counted.outcomes.entry(outcome).or_default() += 1;
+        if let Some(took) = took {
+            counted.took.add(took);
         }
     }
 }
@@ -133,13 +165,14 @@ where
     }
 
     fn call(&mut self, request: hyper::Request<Body>) -> Self::Future {
-        let (verb, resource) = asked(request.method(), request.uri());
+        let sort = asked(request.method(), request.uri());
         let calls = self.calls.clone();
+        let began = Instant::now();
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
             let became = answer.as_ref().map_or("unreachable", |answer| outcome(answer.status()));
-            calls.count((verb, resource, became));
+            calls.count(sort, became, answer.is_ok().then(|| began.elapsed()));
             answer
         })
     }
@@ -189,5 +222,8 @@ mod tests {
             calls.counted().iter().map(|one| (one.verb, one.resource, one.outcome, one.count)).collect();
         let of = |outcome, count| ("list", "pods", outcome, count);
         assert_eq!(counted, [of("conflict", 1), of("failed", 1), of("ok", 2), of("unreachable", 1)]);
+        let times: Vec<_> =
+            calls.times().iter().map(|one| (one.verb, one.resource, one.took.count())).collect();
+        assert_eq!(times, [("list", "pods", 4)], "what was never answered took no time that says anything");
     }
 }

@@ -23,7 +23,7 @@ use crate::domain::application::{Application, ApplicationSpec, SyncStatus};
 use crate::domain::manifest::{self, CUSTOMER, SERVICE};
 use crate::domain::names::{AppName, BASE, CustomerId, Namespace, RequestId};
 use crate::domain::removal::Removal;
-use crate::ports::{ApiCalls, Cluster, ClusterError, SyncRequest};
+use crate::ports::{ApiCalls, ApiTimes, Cluster, ClusterError, SyncRequest};
 
 /// How long the first of a batch waits for others that are ready in the same moment.
 const GATHER: Duration = Duration::from_millis(10);
@@ -192,6 +192,10 @@ impl Drop for PerCustomer {
 impl Cluster for PerCustomer {
     fn calls(&self) -> Vec<ApiCalls> {
         self.argo_cd.calls()
+    }
+
+    fn times(&self) -> Vec<ApiTimes> {
+        self.argo_cd.times()
     }
 
     async fn prepare(&self, parts: Vec<ApplicationSpec>) {

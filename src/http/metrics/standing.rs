@@ -9,12 +9,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use super::spread::Counted;
+use super::spread::{Counted, CountedCalls};
 use super::{ByBlocker, ByCall, ByCustomer, ByCustomerAndBlocker, Meters, PREFIX};
 use crate::domain::deployment::Deployment;
 use crate::http::problem::Problem;
 use crate::http::{Server, page};
-use crate::ports::ApiCalls;
+use crate::ports::{ApiCalls, ApiTimes};
 use crate::store::{Stats, StoreError, Waiting};
 
 /// How things stand.
@@ -37,6 +37,7 @@ pub(super) struct Standing {
     pub(super) oldest_event: f64,
     pub(super) stats: Stats,
     pub(super) calls: Vec<ApiCalls>,
+    pub(super) times: Vec<ApiTimes>,
 }
 
 impl Standing {
@@ -63,6 +64,7 @@ impl Standing {
         standing.oldest_event = standing.waiting.oldest_event.map_or(0.0, |at| since(at, now));
         standing.stats = store.stats();
         standing.calls = server.app.cluster.calls();
+        standing.times = server.app.cluster.times();
         Ok(standing)
     }
 
@@ -84,6 +86,13 @@ impl Standing {
         self.register_services(&mut registry);
         self.register_queues(&mut registry);
         self.register_calls(&mut registry);
+        let help = "How long requests to the Kubernetes API took until the answer began";
+        registry.register_with_unit(
+            "kubernetes_request_duration",
+            help,
+            Unit::Seconds,
+            CountedCalls(self.times),
+        );
         let Stats { writes, commits, committing, reading, .. } = self.stats;
         registry.register("writes", "Writes to the database", counter(writes));
         registry.register("commits", "Commits of the database", counter(commits));
