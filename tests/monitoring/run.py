@@ -1,7 +1,9 @@
-"""A real Prometheus scrapes a real run, and is asked what the dashboards ask and what the alerts say.
+"""A real Prometheus scrapes a real run, and is asked what the dashboards ask, what the alerts say and what health checks
+ask; a real OpenTelemetry Collector gets its traces.
 
-Usage: run.py PROGRAM RULES FOLDER (see scripts/monitoring-tests.sh). The run is one of the examples on the simulated
-cluster: a push that succeeds, one that fails and is taken back, one that makes it right again, and what is refused.
+Usage: run.py PROGRAM QUERIES RULES FOLDER [COLLECTOR] (see scripts/monitoring-tests.sh). The run is one of the examples
+on the simulated cluster: a push that succeeds, one that fails and is taken back, one that makes it right again, and what
+is refused.
 """
 
 import hashlib
@@ -18,6 +20,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import collector
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECRET = b"a secret of this run alone"
 TOKEN = "the token of this run's scraper"
@@ -26,6 +30,8 @@ REPOSITORY = "rtte/cac-configs"
 EXCUSE = "No data on a simulated cluster"
 # Alerts that this run must have raised.
 RAISED = ["DeploymentFailed", "DeploymentRolledBack", "OrchestratorDeadLetters", "OrchestratorWebhooksRefused"]
+# What the sender of the first push says of its trace.
+SENDER = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 PATIENCE = 60
 
 
@@ -93,10 +99,11 @@ class Repository:
 
 
 class Run:
-    def __init__(self, program, rules, folder):
+    def __init__(self, program, rules, folder, otelcol):
         self.folder = folder
         self.repository = Repository(folder / "repository")
-        self.http, self.metrics, self.prometheus = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        self.http, self.metrics, self.prometheus, self.otlp = (f"127.0.0.1:{free_port()}" for _ in range(4))
+        self.traced = otelcol is not None
         self.write("config.json", json.dumps(self.config()))
         self.write("token", TOKEN)
         self.write("prometheus.yml", json.dumps({
@@ -108,7 +115,10 @@ class Run:
                 "static_configs": [{"targets": [self.metrics]}],
             }],
         }))
-        self.children = []
+        self.children = {}
+        if otelcol:
+            self.write("collector.json", collector.config(self.otlp))
+            self.start("collector", [otelcol, f"--config=file:{folder}/collector.json"])
         self.start("orchestrator", [program, "--config", folder / "config.json", "serve"])
         self.start("prometheus", [
             "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
@@ -116,7 +126,8 @@ class Run:
         ])
 
     def config(self):
-        return {
+        tracing = {"tracing": {"otlp-endpoint": f"http://{self.otlp}"}} if self.traced else {}
+        return tracing | {
             "data-dir": str(self.folder / "data"),
             "grpc": {"listen": "127.0.0.1:0"},
             "http": {
@@ -145,17 +156,19 @@ class Run:
 
     def start(self, name, command):
         with open(self.folder / f"{name}.log", "wb") as log:
-            self.children.append(subprocess.Popen([str(part) for part in command], stdout=log, stderr=log))
+            self.children[name] = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log)
 
-    def stop(self):
-        for child in self.children:
+    def stop(self, *names):
+        """Stops some, or all that run."""
+        children = [self.children.pop(name) for name in names or list(self.children)]
+        for child in children:
             child.terminate()
-        for child in self.children:
+        for child in children:
             child.wait(timeout=20)
 
-    def webhook(self, body, secret=SECRET):
+    def webhook(self, body, secret=SECRET, headers=None):
         body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return fetch(f"http://{self.http}/api/v1/webhooks/github", body, {
+        return fetch(f"http://{self.http}/api/v1/webhooks/github", body, (headers or {}) | {
             "content-type": "application/json",
             "x-github-event": "push",
             "x-hub-signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest(),
@@ -177,8 +190,8 @@ class Run:
         until("the orchestrator is ready", lambda: fetch(f"http://{self.http}/actuator/health/readiness")[0] == 200)
         until("Prometheus scrapes", lambda: self.ask("query", query='up{job="argocd-orchestrator"} == 1'))
         self.began = time.time()
-        accepted = lambda push: expect("a push is accepted", self.webhook(push), 202)
-        accepted(self.repository.push(0))
+        accepted = lambda push, **more: expect("a push is accepted", self.webhook(push, **more), 202)
+        accepted(self.repository.push(0), headers={"traceparent": "00-{}-{}-01".format(*SENDER)})
         self.ended("succeeded", 2)
         accepted(self.repository.push(1))
         for _ in range(8):
@@ -220,18 +233,51 @@ class Run:
         print(f"alerts raised: {', '.join(raised)}")
 
 
+    def deployments(self):
+        """What is done with its services, the end and the sender of each deployment, by its id."""
+        read = lambda path: json.loads(fetch(f"http://{self.http}/api/v1/{path}")[1])
+        ids = [one["id"] for one in read("deployments")["items"]]
+        all_of_them = [read(f"deployments/{deployment}") for deployment in ids]
+        sender = lambda one: SENDER if one["revision"] == self.repository.commits[0] else None
+        # What is left as it is has no time of its own.
+        services = lambda one: {of["service"]: of["action"] for of in one["services"] if of["action"] in ("sync", "gate")}
+        return {one["id"]: (services(one), one["state"], sender(one)) for one in all_of_them}
+
+    def traces(self):
+        """The collector has one trace of each push, from its arrival to the last healthy service."""
+        sent, log = self.deployments(), self.folder / "collector.log"
+        told = lambda: [span for span in collector.spans(log) if span["name"] == "deployment"]
+        until("all deployments are told to the collector", lambda: len(told()) >= len(sent))
+        spans = collector.spans(log)
+        wrong = collector.faults(spans, sent)
+        if wrong:
+            sys.exit("what the collector got is wrong:\n" + "\n".join(wrong))
+        traces = len({span["trace"] for span in spans})
+        print(f"a collector got {len(spans)} spans of {len(sent)} deployments in {traces} traces, one of them the sender's")
+
+    def health_checks(self, queries):
+        """What the health check makes of a Prometheus that answers, and of one that is stopped."""
+        url = f"http://{self.prometheus}"
+        subprocess.run([queries, url], check=True)
+        self.stop("prometheus")
+        subprocess.run([queries, url, "down"], check=True)
+
+
 def expect(what, answer, status):
     if answer[0] != status:
         sys.exit(f"{what}: {answer[0]} {answer[1].decode(errors='replace')}")
 
 
 def main():
-    program, rules, folder = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
-    run = Run(program, rules, folder)
+    program, queries, rules, folder, *rest = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
+    run = Run(program, rules, folder, *(rest or [None]))
     try:
         run.deploy()
         run.panels()
         run.alerts()
+        if run.traced:
+            run.traces()
+        run.health_checks(queries)
     finally:
         run.stop()
 
