@@ -1,11 +1,14 @@
 //! How many events per second are accepted durably, against what the database allows.
 //!
-//! Ours: [`Store::accept`] by 1, 16 and 64 callers at once: keys, idempotency, queue, group commit, answer.
+//! Ours: [`Store::accept_within`] by 1, 16 and 64 callers at once: keys, idempotency, queue, group commit, answer. Three
+//! times, to tell what each part costs: as it is, with a record for the audit and the sender's trace beside each event;
+//! without the trace; and without the record as well (a trigger of the database ignores it, so its statement is run, and
+//! its row is not written).
 //! Bare: a loop on one connection of the same library (sqlx through `Any`) with the same pragmas into the same
 //! tables: rows made beforehand, plain inserts, as many rows per commit as ours reached. Both sync each commit to
-//! the disk. The two take turns, so that a noisy machine is noisy to both; look at the ratio.
+//! the disk. All take turns, so that a noisy machine is noisy to all; look at the ratios.
 //!
-//! A plain program: `cargo bench --bench execute`, under half a minute.
+//! A plain program: `cargo bench --bench execute`, under a minute.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -18,12 +21,33 @@ use argocd_orchestrator::domain::audit::Origin;
 use argocd_orchestrator::domain::event::{Kind, Push, Request, Trigger};
 use argocd_orchestrator::domain::names::Revision;
 use argocd_orchestrator::domain::plan::fingerprint;
+use argocd_orchestrator::domain::trace::TraceContext;
 use argocd_orchestrator::store::{NewEvent, Settings, Store};
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Connection};
 
 const TURN: Duration = Duration::from_millis(1300);
 const TURNS: usize = 3;
+
+/// What is kept beside each event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    Audit,
+    AuditAndTrace,
+}
+
+impl Beside {
+    const ALL: [Self; 3] = [Self::AuditAndTrace, Self::Audit, Self::Nothing];
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Nothing => "neither",
+            Self::Audit => "audit",
+            Self::AuditAndTrace => "audit, trace",
+        }
+    }
+}
 
 /// What one side did in all its turns.
 #[derive(Default)]
@@ -55,32 +79,55 @@ async fn main() {
         "durable events per second; each commit is synced to the disk ({})",
         std::env::temp_dir().display()
     );
-    println!("callers | rows/commit | ours/s | p50 ms | p99 ms | bare/s | ours/bare");
+    println!(
+        "callers | beside each | rows/commit | ours/s | p50 ms | p99 ms | bare/s | ours/bare | of as it is"
+    );
     for callers in [1, 16, 64] {
-        let (ours_in, bare_in) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let store = Store::open(Settings::at(ours_in.path().join("state.db"))).await.unwrap();
-        let mut connection = bare(bare_in.path()).await;
-        let next = Arc::new(AtomicU64::new(0));
-        let (mut ours, mut reference, mut inserted) = (Tally::default(), Tally::default(), 0);
-        for _ in 0..TURNS {
-            accept(&store, callers, &next, &mut ours).await;
-            insert(&mut connection, ours.per_commit(), &mut inserted, &mut reference).await;
+        let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
+        let mut sides = Vec::new();
+        for (beside, folder) in Beside::ALL.into_iter().zip(&folders) {
+            sides.push((beside, open(folder.path(), beside).await, Tally::default()));
         }
-        println!(
-            "{callers:>7} | {:>11} | {:>6.0} | {:>6.2} | {:>6.2} | {:>6.0} | {:>9.2}",
-            ours.per_commit(),
-            ours.per_second(),
-            ours.percentile(50),
-            ours.percentile(99),
-            reference.per_second(),
-            ours.per_second() / reference.per_second(),
-        );
-        store.close().await;
+        let mut connection = bare(folders[3].path()).await;
+        let next = Arc::new(AtomicU64::new(0));
+        let (mut reference, mut inserted) = (Tally::default(), 0);
+        for _ in 0..TURNS {
+            for (beside, store, tally) in &mut sides {
+                accept(store, *beside, callers, &next, tally).await;
+            }
+            insert(&mut connection, sides[0].2.per_commit(), &mut inserted, &mut reference).await;
+        }
+        let as_it_is = sides[0].2.per_second();
+        for (beside, store, mut tally) in sides {
+            println!(
+                "{callers:>7} | {:>11} | {:>11} | {:>6.0} | {:>6.2} | {:>6.2} | {:>6.0} | {:>9.2} | {:>10.2}",
+                beside.words(),
+                tally.per_commit(),
+                tally.per_second(),
+                tally.percentile(50),
+                tally.percentile(99),
+                reference.per_second(),
+                tally.per_second() / reference.per_second(),
+                tally.per_second() / as_it_is,
+            );
+            store.close().await;
+        }
     }
 }
 
+/// A store that keeps this beside each event.
+async fn open(folder: &Path, beside: Beside) -> Store {
+    if beside == Beside::Nothing {
+        let mut connection = bare(folder).await;
+        let ignore = "CREATE TRIGGER unaudited BEFORE INSERT ON audit BEGIN SELECT RAISE(IGNORE); END";
+        sqlx::query(ignore).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+    Store::open(Settings::at(folder.join("state.db"))).await.unwrap()
+}
+
 /// One turn of ours: each caller sends its next event when the last was answered.
-async fn accept(store: &Store, callers: u64, next: &Arc<AtomicU64>, tally: &mut Tally) {
+async fn accept(store: &Store, beside: Beside, callers: u64, next: &Arc<AtomicU64>, tally: &mut Tally) {
     let before = store.stats();
     let start = Instant::now();
     let tasks: Vec<_> = (0..callers)
@@ -90,8 +137,13 @@ async fn accept(store: &Store, callers: u64, next: &Arc<AtomicU64>, tally: &mut 
                 let mut latencies = Vec::new();
                 while start.elapsed() < TURN {
                     let event = event(next.fetch_add(1, Ordering::Relaxed));
+                    // What a sender would have said of its own.
+                    let trace = (beside == Beside::AuditAndTrace).then(|| TraceContext {
+                        parent: Some("00f067aa0ba902b7".into()),
+                        ..TraceContext::begun_by(&event.id)
+                    });
                     let asked = Instant::now();
-                    let accepted = store.accept(event).await.unwrap();
+                    let accepted = store.accept_within(event, trace).await.unwrap();
                     latencies.push(asked.elapsed());
                     assert!(!accepted.duplicate);
                 }

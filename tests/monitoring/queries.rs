@@ -72,7 +72,8 @@ async fn run(url: &str, down: bool) -> Result<usize, String> {
     let away = [("up", "silent: Prometheus: ")];
     let nowhere = format!("{url}/nowhere");
     let missing = "silent: Prometheus answered 404 with something that is no answer to a query";
-    let up = CASES.iter().map(|(query, expected)| (url, *query, *expected)).chain([(&*nowhere, "up", missing)]);
+    let up =
+        CASES.iter().map(|(query, expected)| (url, *query, *expected)).chain([(&*nowhere, "up", missing)]);
     let down: Option<Vec<_>> =
         down.then(|| away.iter().map(|(query, expected)| (url, *query, *expected)).collect());
     let cases = down.unwrap_or_else(|| up.collect());
