@@ -222,6 +222,7 @@ fn a_kubernetes_client_stands_in_its_adapter_alone() {
 #[test]
 fn generated_protobuf_stands_in_the_trigger_alone() {
     let demo = "the demo is a sensor: it calls the trigger as a client";
+    let otlp = "the messages of OTLP are Protobuf, and those of a library";
     check(
         "protobuf",
         |path| path != "src/grpc.rs",
@@ -229,6 +230,8 @@ fn generated_protobuf_stands_in_the_trigger_alone() {
         &[
             ("src/cli/demo/sensor.rs", "crate::grpc::generated::", demo),
             ("src/cli/demo/sensor.rs", "tonic::transport::Channel", demo),
+            ("src/adapters/otlp.rs", "opentelemetry_proto::tonic::", otlp),
+            ("src/adapters/otlp.rs", "use prost::Message as _;", otlp),
         ],
     );
 }

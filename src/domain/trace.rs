@@ -193,7 +193,9 @@ pub fn spans(context: &TraceContext, past: Past<'_>) -> Vec<Span> {
             service.attributes.push(("deployment.wave", wave.0.to_string()));
         }
         service.attributes.push(("deployment.service.state", at_the_end.state.clone()));
-        service.error = is_failure(&at_the_end.state).then(|| at_the_end.cause.clone());
+        // One that failed and was taken back has failed all the same.
+        let verdict = row.spans.iter().rev().find(|stay| stay.state == "healthy" || is_failure(&stay.state));
+        service.error = verdict.filter(|stay| is_failure(&stay.state)).map(|stay| stay.cause.clone());
         let parent = service.id.clone();
         spans.push(service);
         for (number, stay) in busy {

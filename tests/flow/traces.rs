@@ -3,14 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use argocd_orchestrator::adapters::otlp::Otlp;
+use argocd_orchestrator::adapters::simulated::script::{At, Fail, How};
 use argocd_orchestrator::app::traces;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{self, HeaderMap};
 use axum::routing::post;
 use jiff::Timestamp;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::time::{Duration, Instant, sleep};
@@ -34,11 +36,11 @@ async fn receiver(failures: u32) -> (String, Shared) {
         let mut received = received.lock().unwrap();
         if received.failures > 0 {
             received.failures -= 1;
-            return StatusCode::SERVICE_UNAVAILABLE;
+            return http::StatusCode::SERVICE_UNAVAILABLE;
         }
         assert_eq!(headers["content-type"], "application/x-protobuf");
         received.messages.push((headers, ExportTraceServiceRequest::decode(body).unwrap()));
-        StatusCode::OK
+        http::StatusCode::OK
     };
     let router = axum::Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&received));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -145,6 +147,34 @@ async fn a_collector_that_is_not_there_delays_nothing() {
     let telling = tokio::spawn(traces::tell(running.app.store.clone(), collector, 1.0, stop.clone()));
     let spans = spans(&received, 1).await;
     assert_eq!(hex(&spans[0].parent_span_id), "", "its sender said nothing: the trace begins here");
+    stop.cancel();
+    telling.await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_failed_and_was_taken_back_is_an_error_and_one_that_was_taken_along_is_none() {
+    let mut world = World::new(&["customer-a"]);
+    world.fail("web", Fail { at: At::LaterRevisions, ..Fail::always(How::Degraded) });
+    let running = world.deployed().await;
+    let (endpoint, received) = receiver(0).await;
+    let collector = Arc::new(Otlp::new(&endpoint, &[]).unwrap());
+    let stop = CancellationToken::new();
+    running.app.store.tell("traces", 0).await.unwrap();
+    let telling = tokio::spawn(traces::tell(running.app.store.clone(), collector, 1.0, stop.clone()));
+    let failed = running.deploy_one(&world.repo.new_tag("customer-a", "v2")).await;
+    assert_eq!(failed.state().word(), "failed");
+
+    let spans = spans(&received, 2).await;
+    let errors = |name: &str| -> Vec<bool> {
+        let named = spans.iter().filter(|span| span.name == name);
+        named
+            .map(|span| span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error))
+            .collect()
+    };
+    assert_eq!(errors("deployment"), [false, true]);
+    assert_eq!(errors("service web"), [false, true], "{:#?}", failed.state());
+    assert_eq!(errors("service user-service"), [false, false], "it was fine, and taken back with web");
     stop.cancel();
     telling.await.unwrap();
     running.stop().await;
