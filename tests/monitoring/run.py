@@ -209,8 +209,8 @@ class Run:
         until("what failed is restored", lambda: self.ask("query", query=restored))
 
     def range(self, query):
-        now = time.time()
-        return self.ask("query_range", query=query, start=self.began, end=now, step=2)
+        # One step more, so that the newest sample is looked at as well.
+        return self.ask("query_range", query=query, start=self.began, end=time.time() + 2, step=2)
 
     def panels(self):
         """Every query of every panel gives data, or its panel says why not."""
