@@ -166,7 +166,7 @@ async fn replay(
         understood.map_err(|faults| Problem::input("it is as wrong as it was", faults))?;
     let submitted = app.submit(request, new_id(), caller.origin(), Timestamp::now());
     let accepted = traces::of(trace, submitted).await?;
-    app.store.unbury(&id).await?;
+    app.store.unbury(&id, &accepted.event, caller.origin(), Timestamp::now()).await?;
     tracing::info!(letter = %id, event = %accepted.event, by = caller.name(), "a dead letter was replayed");
     Ok((StatusCode::ACCEPTED, Json(Receipt::accepted(&accepted))))
 }
