@@ -24,7 +24,7 @@ impl Services for Nowhere {
 }
 
 /// What each query gives, as far as its reason is ours; the run is scraped as the job `argocd-orchestrator`.
-const CASES: [(&str, &str); 15] = [
+const CASES: [(&str, &str); 16] = [
     // Above, below, and equal to what is asked.
     ("up{job=\"argocd-orchestrator\"} >= 1", "passed"),
     ("up{job=\"argocd-orchestrator\"} > 1", "silent: the Prometheus query gave no data"),
@@ -32,6 +32,8 @@ const CASES: [(&str, &str); 15] = [
     ("sum(argocd_orchestrator_deployments_total) > 1000000", "silent: the Prometheus query gave no data"),
     // A value that is 0 and passes its comparison is as good as any.
     ("sum(argocd_orchestrator_events_waiting) < 1", "passed"),
+    // So is one that says that a comparison does not hold: nobody can tell the two apart.
+    ("up{job=\"argocd-orchestrator\"} > bool 1", "passed"),
     // A scalar is yes or no.
     ("scalar(sum(argocd_orchestrator_deployments_total)) >= bool 6", "passed"),
     (
