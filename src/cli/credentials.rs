@@ -108,9 +108,8 @@ impl Place {
         if server.scheme() != "https" && !is_loopback(server) {
             return None;
         }
-        let set = |name: &str| {
-            std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())
-        };
+        let set =
+            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
         let config = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
         let folder = config.join("argocd-orchestrator").join("logins");
         let file = folder.join(format!("{}.json", fingerprint(&server.as_str())));

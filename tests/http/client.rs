@@ -19,18 +19,18 @@ use crate::support::world::World;
 const LOOKS: usize = 5;
 
 /// The binary, with nothing of this machine's environment but where programs are.
-fn program(arguments: &[&str]) -> Command {
+pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_argocd-orchestrator"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).args(arguments);
     command.kill_on_drop(true);
     command
 }
 
-async fn ended(command: &mut Command) -> Output {
+pub async fn ended(command: &mut Command) -> Output {
     tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap()
 }
 
-async fn asking(server: &str, arguments: &[&str]) -> Output {
+pub async fn asking(server: &str, arguments: &[&str]) -> Output {
     ended(program(arguments).args(["--server", server])).await
 }
 
@@ -38,21 +38,21 @@ async fn beside(data: &Path, arguments: &[&str]) -> Output {
     ended(program(arguments).arg("--data-dir").arg(data)).await
 }
 
-fn url(web: &Web) -> String {
+pub fn url(web: &Web) -> String {
     format!("http://{}", web.address)
 }
 
-fn out(output: &Output) -> &str {
+pub fn out(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
-fn err(output: &Output) -> &str {
+pub fn err(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
 /// It ends with this code and says this.
 #[track_caller]
-fn ends(output: &Output, exit: i32, said: &str) {
+pub fn ends(output: &Output, exit: i32, said: &str) {
     let told = format!("{}{}", out(output), err(output));
     assert_eq!(output.status.code(), Some(exit), "{told}");
     assert!(told.contains(said), "no {said:?} in {told}");
@@ -349,82 +349,4 @@ async fn commands_that_need_no_server_say_so() {
     }
     let output = ended(program(&["schema"]).env("ORCHESTRATOR_SERVER", "http://127.0.0.1:1")).await;
     ends(&output, 0, "");
-}
-
-/// A server whose provider gives these answers, and where somebody logs in.
-async fn log_in(home: &Path, provider: Vec<String>, arguments: &[&str]) -> (Output, Canned, Canned) {
-    let provider = Canned::start(provider).await;
-    let ways = serde_json::json!({"local": false, "browser": false, "device": {
-        "client-id": "cli", "device-authorization-endpoint": format!("{}/code", provider.url()),
-        "token-endpoint": format!("{}/token", provider.url()), "scopes": ["openid", "offline_access"],
-        "audience": "orchestrator"}});
-    let me = r#"{"name": "alice", "via": "access-token", "grants": [{"role": "viewer", "customers": ["customer-a"]}]}"#;
-    let server =
-        Canned::start(vec![answer("200 OK", &[], &ways.to_string()), answer("200 OK", &[], me)]).await;
-    let output = ended(program(arguments).args(["--server", &server.url()]).env("HOME", home)).await;
-    (output, server, provider)
-}
-
-fn codes() -> String {
-    let body = r#"{"device_code": "the-canary-code", "user_code": "ABCD-EFGH", "interval": 0, "expires_in": 60,
-        "verification_uri": "https://login.example.com/device"}"#;
-    answer("200 OK", &[], body)
-}
-
-fn refusal(error: &str) -> String {
-    answer("400 Bad Request", &[], &format!(r#"{{"error": "{error}"}}"#))
-}
-
-#[tokio::test]
-async fn a_login_is_waited_for_kept_for_its_owner_alone_used_and_made_anew() {
-    use std::os::unix::fs::PermissionsExt;
-    let home = tempfile::tempdir().unwrap();
-    let tokens =
-        r#"{"access_token": "the-canary-token", "refresh_token": "the-canary-refresh", "expires_in": 1}"#;
-    let again = r#"{"access_token": "the-second-token", "expires_in": 3600}"#;
-    let provider = vec![
-        codes(),
-        refusal("authorization_pending"),
-        answer("200 OK", &[], tokens),
-        answer("200 OK", &[], again),
-    ];
-    let (output, server, provider) = log_in(home.path(), provider, &["login"]).await;
-    ends(&output, 0, "as alice");
-    ends(&output, 0, "open https://login.example.com/device and type ABCD-EFGH");
-    assert!(!format!("{output:?}").contains("canary"), "{output:?}");
-    assert_eq!(header(&server.asked()[1], "authorization"), Some("Bearer the-canary-token"));
-    assert!(provider.asked().iter().all(|one| header(one, "authorization").is_none()));
-    let folder = home.path().join(".config/argocd-orchestrator/logins");
-    let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap();
-    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    for _ in 0..2 {
-        let who = ended(program(&["whoami", "--server", &server.url()]).env("HOME", home.path())).await;
-        ends(&who, 0, "customer-a");
-        let last = server.asked().pop().unwrap();
-        assert_eq!(header(&last, "authorization"), Some("Bearer the-second-token"));
-    }
-    assert_eq!(provider.asked().len(), 4, "asked for anew once");
-    assert!(provider.asked()[3].contains("refresh_token=the-canary-refresh"));
-    let gone = ended(program(&["logout", "--server", &server.url()]).env("HOME", home.path())).await;
-    ends(&gone, 0, "logged out");
-    assert!(!file.path().exists());
-}
-
-#[tokio::test]
-async fn a_login_that_comes_to_nothing_says_why() {
-    let home = tempfile::tempdir().unwrap();
-    for (error, said) in [
-        ("access_denied", "somebody refused"),
-        ("expired_token", "nobody agreed in time"),
-        ("invalid_client", "refuses the login: invalid_client"),
-    ] {
-        let (output, ..) = log_in(home.path(), vec![codes(), refusal(error)], &["login"]).await;
-        ends(&output, 5, said);
-    }
-    ends(&ended(&mut program(&["login"])).await, 2, "give --server");
-    let none =
-        Canned::start(vec![answer("200 OK", &[], r#"{"local": false, "browser": true, "device": null}"#)])
-            .await;
-    ends(&asking(&none.url(), &["login"]).await, 5, "--token-file");
-    assert!(!home.path().join(".config").exists());
 }
