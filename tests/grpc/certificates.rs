@@ -26,7 +26,7 @@ fn known(name: &str, sources: &[&str], customers: &[&str]) -> SenderCertificate 
 }
 
 /// A server that knows two certificates and one token.
-async fn start(authority: &Authority) -> Server {
+async fn start(authority: &Authority) -> (World, Server) {
     // As `main` does: the first one wins.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut world = World::new(&[]);
@@ -39,7 +39,8 @@ async fn start(authority: &Authority) -> Server {
         sources: Vec::new(),
         customers: vec!["customer-b".parse().unwrap()],
     }];
-    Server::start(&world).await
+    let server = Server::start(&world).await;
+    (world, server)
 }
 
 async fn connect(server: &Server, authority: &Authority, own: Option<&Pair>) -> Client {
@@ -57,7 +58,7 @@ async fn connect(server: &Server, authority: &Authority, own: Option<&Pair>) -> 
 #[tokio::test]
 async fn a_known_certificate_is_a_credential_and_covers_its_own_alone() {
     let authority = Authority::new();
-    let server = start(&authority).await;
+    let (_world, server) = start(&authority).await;
     let (sensor, all) = (authority.issue(SENSOR), authority.issue("all.example.com"));
     let (unknown, stranger) = (authority.issue("other.example.com"), Authority::new().issue(SENSOR));
     let none = "there is no token in `spec`, and no client certificate that is known";
@@ -101,7 +102,7 @@ async fn a_known_certificate_is_a_credential_and_covers_its_own_alone() {
 #[tokio::test]
 async fn a_push_by_a_certificate_reaches_its_customer_and_the_audit_has_its_name() {
     let authority = Authority::new();
-    let server = start(&authority).await;
+    let (_world, server) = start(&authority).await;
     let mut client = connect(&server, &authority, Some(&authority.issue(SENSOR))).await;
     let payload = push(MAIN, None, Some(&"a".repeat(40).parse().unwrap()));
     let receipt = client.execute(&json!({}), &payload).await.unwrap();

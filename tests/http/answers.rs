@@ -115,7 +115,7 @@ async fn every_answer_of_a_server_is_understood() {
     assert_eq!(client.event(&again).await.unwrap().id, again);
 
     // One of what arrived could never succeed, and can by now.
-    let resource = json!({"customer": A, "check": "true"}).to_string().into_bytes();
+    let resource = json!({"customer": A, "kind": "health-check"}).to_string().into_bytes();
     let faults = vec![Diagnostic::error(Code::BadRequest, Place::file("spec"), "it was wrong")];
     let buried = running.app.bury("e-1".parse().unwrap(), faults, resource, Vec::new(), Timestamp::now());
     buried.await.unwrap();

@@ -75,7 +75,7 @@ async fn somebody_logs_in_is_known_and_logs_out() {
     let scene = Scene::start().await;
     ends(&scene.run(&["whoami"]).await, 5, "or `login`");
     scene.provider.devices(|devices| {
-        devices.first = ["authorization_pending", "slow_down", "unavailable"].into();
+        devices.first = ["authorization_pending", "unavailable", "slow_down"].into();
     });
     let output = scene.run(&["login"]).await;
     ends(&output, 0, "as alice");
