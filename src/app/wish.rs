@@ -8,7 +8,7 @@ use crate::domain::audit::Origin;
 use crate::domain::catalog::Order;
 use crate::domain::deployment::Deployment;
 use crate::domain::event::{Kind, Request, Trigger};
-use crate::domain::names::{CustomerId, Environment, Revision, ServiceName, SourceName, Wave};
+use crate::domain::names::{CustomerId, Environment, EventId, Revision, ServiceName, SourceName, Wave};
 use crate::store::{Accepted, DeploymentFilter, Store, StoreError};
 
 /// What is asked for.
@@ -52,29 +52,38 @@ pub enum PlaceError {
     Store(#[from] StoreError),
 }
 
+impl Wish {
+    /// The wish as a request, and the id of the event that it would become.
+    pub fn request(self) -> (EventId, Request) {
+        let id = new_id();
+        let request = Request {
+            kind: self.kind,
+            source: self.source,
+            customer: Some(self.customer),
+            environment: self.environment,
+            service: self.service,
+            wave: self.wave,
+            order: self.order,
+            scope: Vec::new(),
+            requested_by: self.origin.actor,
+            trigger: Trigger::Manual {
+                revision: self.revision,
+                force: self.force,
+                id: self.id.unwrap_or_else(|| id.to_string()),
+            },
+        };
+        (id, request)
+    }
+}
+
 /// Stores a wish.
 ///
 /// # Errors
 /// When the store does not take it now.
 pub async fn submit(store: &Store, wish: Wish) -> Result<Accepted, StoreError> {
-    let id = new_id();
-    let request = Request {
-        kind: wish.kind,
-        source: wish.source,
-        customer: Some(wish.customer),
-        environment: wish.environment,
-        service: wish.service,
-        wave: wish.wave,
-        order: wish.order,
-        scope: Vec::new(),
-        requested_by: wish.origin.actor.clone(),
-        trigger: Trigger::Manual {
-            revision: wish.revision,
-            force: wish.force,
-            id: wish.id.unwrap_or_else(|| id.to_string()),
-        },
-    };
-    super::submit(store, request, id, wish.origin, Timestamp::now()).await
+    let origin = wish.origin.clone();
+    let (id, request) = wish.request();
+    super::submit(store, request, id, origin, Timestamp::now()).await
 }
 
 /// Asks for a finished deployment again: what failed in it may be deployed again, and its commit is.

@@ -18,6 +18,7 @@ mod oidc;
 mod openapi;
 mod page;
 mod people;
+mod plans;
 mod reading;
 mod stream;
 mod swagger;

@@ -96,7 +96,7 @@ export function dependencies({ node, query, signal }) {
     title: "Dependencies",
     async load() {
       replace(node, el("div", { class: "head" }, el("h1", {}, "Dependencies")), form, place);
-      const places = await all("/overview", {}, signal);
+      const places = await all("/customers", {}, signal);
       replace(choice, places.map((row) => el("option", { value: `${row.customer}/${row.environment}` }, `${row.customer} ${row.environment}`)));
       const wanted = `${query.get("customer")}/${query.get("environment")}`;
       if (places.some((row) => `${row.customer}/${row.environment}` === wanted)) choice.value = wanted;

@@ -23,10 +23,16 @@ const SORTS = {
 };
 
 function done(row) {
-  return row.progress ? row.progress.passed / Math.max(1, row.progress.services) : 1;
+  return row.progress ? row.progress.passed / Math.max(1, row.progress.services) : 0;
 }
 
 const key = (row) => `${row.customer}/${row.environment}`;
+
+/** A place as its row shows it: its newest deployment, since when that stands where it does, and how far it is. */
+function place({ latest, progress, blocked }) {
+  const { id: deployment, ended_at, started_at, created_at, ...rest } = latest;
+  return { ...rest, deployment, since: ended_at ?? started_at ?? created_at, progress, blocked };
+}
 
 export function overview({ node, query, signal }) {
   const rows = new Map();
@@ -127,9 +133,9 @@ export function overview({ node, query, signal }) {
   }
 
   async function reload() {
-    const items = await all("/overview", {}, signal);
+    const items = await all("/customers", {}, signal);
     rows.clear();
-    for (const row of items) rows.set(key(row), row);
+    for (const item of items) rows.set(key(item), place(item));
     draw();
   }
 
@@ -140,8 +146,8 @@ export function overview({ node, query, signal }) {
     if (places.length > ONE_BY_ONE) await reload();
     else {
       for (const { customer, environment } of places) {
-        const answer = await get("/overview", { customer, environment }, signal);
-        for (const row of answer.items) rows.set(key(row), row);
+        const answer = await get("/customers", { customer, environment }, signal);
+        for (const item of answer.items) rows.set(key(item), place(item));
       }
       draw();
     }
@@ -185,7 +191,7 @@ const columns = [
     key: "progress",
     className: "grow",
     cell: (row) => {
-      if (!row.progress) return el("span", { class: "progress" }, bar({ succeeded: 1 }, 1, "all services"), el("span", { class: "faint" }, "all"));
+      if (!row.progress?.services) return el("span", { class: "faint" }, "—");
       const { services, passed, states } = row.progress;
       return el("span", { class: "progress" }, bar(states, services, "services"), el("span", { class: "faint" }, `${passed}/${services}`));
     },

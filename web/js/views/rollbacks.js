@@ -118,7 +118,7 @@ export function rollbacks({ node, query, signal }) {
   }
 
   async function load() {
-    places = await all("/overview", {}, signal);
+    places = await all("/customers", {}, signal);
     const wanted = choice.value || query.get("place");
     replace(choice, places.map((row) => el("option", { value: `${row.customer}/${row.environment}` }, `${row.customer} ${row.environment}`)));
     if (places.some((row) => `${row.customer}/${row.environment}` === wanted)) choice.value = wanted;
