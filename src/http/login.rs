@@ -54,6 +54,8 @@ struct Device {
     client_id: String,
     device_authorization_endpoint: String,
     token_endpoint: String,
+    /// Where tokens are given back (RFC 7009); none where the provider cannot do that.
+    revocation_endpoint: Option<String>,
     scopes: Vec<String>,
     /// For whom the access token is to be.
     audience: String,
@@ -72,6 +74,7 @@ async fn ways(State(server): State<Server>) -> Result<Json<Ways>, Problem> {
                 client_id: device.client_id.clone(),
                 device_authorization_endpoint: endpoint,
                 token_endpoint: metadata.token_endpoint,
+                revocation_endpoint: metadata.revocation_endpoint,
                 scopes: device.scopes.clone(),
                 audience: provider.settings().audience.clone(),
             })

@@ -7,8 +7,10 @@
 mod support;
 
 mod access;
+mod answers;
 mod audit;
 mod client;
+mod device;
 mod frame;
 mod login;
 mod metrics;
