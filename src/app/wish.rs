@@ -8,7 +8,7 @@ use crate::domain::audit::Origin;
 use crate::domain::catalog::Order;
 use crate::domain::deployment::Deployment;
 use crate::domain::event::{Kind, Request, Trigger};
-use crate::domain::names::{CustomerId, Environment, Revision, ServiceName, SourceName, Wave};
+use crate::domain::names::{CustomerId, Environment, EventId, Revision, ServiceName, SourceName, Wave};
 use crate::store::{Accepted, DeploymentFilter, Store, StoreError};
 
 /// What is asked for.
@@ -58,23 +58,30 @@ pub enum PlaceError {
 /// When the store does not take it now.
 pub async fn submit(store: &Store, wish: Wish) -> Result<Accepted, StoreError> {
     let id = new_id();
-    let request = Request {
-        kind: wish.kind,
-        source: wish.source,
-        customer: Some(wish.customer),
-        environment: wish.environment,
-        service: wish.service,
-        wave: wish.wave,
-        order: wish.order,
-        scope: Vec::new(),
-        requested_by: wish.origin.actor.clone(),
-        trigger: Trigger::Manual {
-            revision: wish.revision,
-            force: wish.force,
-            id: wish.id.unwrap_or_else(|| id.to_string()),
-        },
-    };
-    super::submit(store, request, id, wish.origin, Timestamp::now()).await
+    let origin = wish.origin.clone();
+    super::submit(store, wish.request(&id), id, origin, Timestamp::now()).await
+}
+
+impl Wish {
+    /// The request that it is, as the event of this id.
+    pub(super) fn request(self, id: &EventId) -> Request {
+        Request {
+            kind: self.kind,
+            source: self.source,
+            customer: Some(self.customer),
+            environment: self.environment,
+            service: self.service,
+            wave: self.wave,
+            order: self.order,
+            scope: Vec::new(),
+            requested_by: self.origin.actor,
+            trigger: Trigger::Manual {
+                revision: self.revision,
+                force: self.force,
+                id: self.id.unwrap_or_else(|| id.to_string()),
+            },
+        }
+    }
 }
 
 /// Asks for a finished deployment again: what failed in it may be deployed again, and its commit is.

@@ -139,6 +139,12 @@ impl Wish {
     }
 
     async fn submit(self, server: &Server, caller: &Caller, kind: Kind) -> Result<Answer, Problem> {
+        let wish = self.placed(server, caller, kind).await?;
+        Ok(answer(wish::submit(&server.app.store, wish).await?))
+    }
+
+    /// The same with its repository and environment, where the caller may ask for it.
+    async fn placed(self, server: &Server, caller: &Caller, kind: Kind) -> Result<wish::Wish, Problem> {
         caller.need(Role::Operator, &self.customer, "customer")?;
         if self.id.as_ref().is_some_and(|id| id.is_empty() || id.len() > ID_LENGTH) {
             let detail = format!("`id` is a text of 1 to {ID_LENGTH} bytes");
@@ -159,7 +165,7 @@ impl Wish {
             ),
             PlaceError::Store(error) => error.into(),
         })?;
-        let wish = wish::Wish {
+        Ok(wish::Wish {
             kind,
             source,
             customer: self.customer,
@@ -171,9 +177,32 @@ impl Wish {
             force: self.force,
             origin: caller.origin(),
             id: self.id,
-        };
-        Ok(answer(wish::submit(&app.store, wish).await?))
+        })
     }
+}
+
+/// A rollback of a service, a wave or everything, as it would be asked for.
+pub(super) async fn rollback(
+    server: &Server,
+    caller: &Caller,
+    customer: CustomerId,
+    environment: Environment,
+    service: Option<ServiceName>,
+    wave: Option<Wave>,
+) -> Result<wish::Wish, Problem> {
+    let wish = Wish {
+        customer,
+        environment: Some(environment),
+        source: None,
+        revision: None,
+        service,
+        wave,
+        order: None,
+        check: false,
+        force: false,
+        id: None,
+    };
+    wish.placed(server, caller, Kind::Rollback).await
 }
 
 /// Stores what is asked for with a service or a wave in its path.

@@ -61,6 +61,9 @@ export async function all(path, parameters, signal, most = 20) {
   return items;
 }
 
+/** All customers and environments that can be seen, each with its newest deployment. */
+export const places = (signal) => all("/overview", {}, signal);
+
 /** Writes something. The same `key` again is the same write; `tag` is that of what was looked at. */
 export async function post(path, body, { key = crypto.randomUUID(), tag } = {}) {
   const headers = { ...session.headers(), ...session.proof(), "content-type": "application/json", "idempotency-key": key };

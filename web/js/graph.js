@@ -10,9 +10,10 @@ const short = (name) => (name.length > LETTERS ? `${name.slice(0, LETTERS - 1)}â
 
 /**
  * Draws a picture. `onselect(name, kind)` is called when a service is hovered, focused or chosen. Gives the node, and
- * ways to set states and to highlight a service with what it needs and what needs it.
+ * ways to set states and to highlight a service with what it needs and what needs it. With `onwave` each wave has a
+ * button to take it back, which `offerWaves` shows.
  */
-export function graph(picture, { label, onselect, describe, waveName }) {
+export function graph(picture, { label, onselect, onwave, describe, waveName }) {
   const boxes = new Map();
   const lines = [];
   const root = svg("svg", {
@@ -35,6 +36,8 @@ export function graph(picture, { label, onselect, describe, waveName }) {
     replace(heading, waveName(panel.wave));
     panel.heading = heading;
   }
+  // Over the panels and outside of the walk by arrow keys: each is a stop of its own.
+  const backs = svg("g", { class: "backs" });
   const under = svg("g", { class: "lines", "aria-hidden": "true" });
   root.append(under);
   for (const edge of picture.edges) {
@@ -44,6 +47,30 @@ export function graph(picture, { label, onselect, describe, waveName }) {
       edge.title && svg("title", {}, edge.title));
     lines.push({ edge, path });
     under.append(path);
+  }
+
+  if (onwave) {
+    for (const panel of picture.panels) if (panel.wave !== null) backs.append(back(panel));
+    root.append(backs);
+  }
+
+  function back({ wave, x, y, width }) {
+    const press = () => onwave(wave);
+    return svg("g", {
+      class: "back",
+      role: "button",
+      tabindex: "0",
+      "aria-label": `Roll back ${waveName(wave)}`,
+      onclick: press,
+      onkeydown: (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        press();
+      },
+    },
+    svg("title", {}, `Roll back ${waveName(wave)}`),
+    svg("rect", { x: x + width - 36, y: y + 1, width: 30, height: 28, rx: 6 }),
+    svg("path", { d: iconPath("back"), transform: `translate(${x + width - 29} ${y + 7})` }));
   }
 
   const over = svg("g", { class: "boxes" });
@@ -121,6 +148,10 @@ export function graph(picture, { label, onselect, describe, waveName }) {
       const panel = picture.panels.find((one) => one.wave === wave);
       const text = `${waveName(wave)} ${words}`;
       if (panel && panel.heading.textContent !== text) replace(panel.heading, waveName(wave), svg("tspan", { dx: 6, class: "wave-count" }, words));
+    },
+    /** Shows the buttons of the waves, or none of them. */
+    offerWaves(yes) {
+      backs.classList.toggle("offered", Boolean(yes));
     },
     /** Brings one service with its neighbours out, or none. */
     highlight(name) {

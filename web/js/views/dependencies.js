@@ -1,6 +1,6 @@
 // The dependencies of a customer at a commit: where each comes from, and rings as they are.
 
-import { all, get, part } from "../api.js";
+import { get, part, places as allPlaces } from "../api.js";
 import { diagnostics } from "../diagnostics.js";
 import { el, replace } from "../el.js";
 import { graph } from "../graph.js";
@@ -96,7 +96,7 @@ export function dependencies({ node, query, signal }) {
     title: "Dependencies",
     async load() {
       replace(node, el("div", { class: "head" }, el("h1", {}, "Dependencies")), form, place);
-      const places = await all("/overview", {}, signal);
+      const places = await allPlaces(signal);
       replace(choice, places.map((row) => el("option", { value: `${row.customer}/${row.environment}` }, `${row.customer} ${row.environment}`)));
       const wanted = `${query.get("customer")}/${query.get("environment")}`;
       if (places.some((row) => `${row.customer}/${row.environment}` === wanted)) choice.value = wanted;

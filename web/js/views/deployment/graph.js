@@ -44,6 +44,7 @@ export function graphTab({ node, model }) {
       waves.set(service.wave, wave);
     }
     for (const [wave, { done, all }] of waves) drawn.wave(wave, `${done}/${all}`);
+    drawn.offerWaves(model.waves());
   }
 
   async function load() {
@@ -54,6 +55,7 @@ export function graphTab({ node, model }) {
     drawn = graph(known.picture, {
       label: "Services by wave. Arrow keys move between them; the tab Services has the same as a table",
       onselect: select,
+      onwave: (wave) => model.backWave(wave),
       waveName,
       describe: (name, word) => {
         const service = model.deployment.services.find((one) => one.service === name);
