@@ -26,7 +26,7 @@ after(async () => {
 
 test("the run is shown live, with its failure and the way back", async () => {
   const { page, close } = await look();
-  await page.getByRole("link", { name: /customer-a/ }).waitFor({ timeout: 60_000 });
+  await page.getByRole("link", { name: /customer-a/ }).waitFor();
   await page.getByText("Live", { exact: true }).waitFor();
   await shot(page, "live-overview");
   // The second push is a deployment of its own; the row leads to the newest.
@@ -34,14 +34,14 @@ test("the run is shown live, with its failure and the way back", async () => {
   const link = page.getByRole("link", { name: /customer-a/ });
   const first = await link.getAttribute("href");
   await page.waitForFunction((old) => document.querySelector("#places a")?.getAttribute("href") !== old
-    || document.querySelector("#places .badge")?.textContent === "rolling back", first, { timeout: 60_000 });
+    || document.querySelector("#places .badge")?.textContent === "rolling back", first);
   await link.click();
   await page.getByRole("tab", { name: "Graph" }).waitFor();
   await page.locator(".box[data-service='payment-service']").waitFor();
   await shot(page, "live-deployment");
-  await page.locator(".box[data-service='payment-service'].tone-back").waitFor({ timeout: 60_000 });
+  await page.locator(".box[data-service='payment-service'].tone-back").waitFor();
   await shot(page, "live-rollback");
-  await page.locator(".head .badge", { hasText: "failed" }).waitFor({ timeout: 60_000 });
+  await page.locator(".head .badge", { hasText: "failed" }).waitFor();
   await page.getByText("payment-service failed").first().waitFor();
   deployment = page.url().split("#/")[1];
   await close();
@@ -187,7 +187,7 @@ describe("once it is over", () => {
     await page.getByText("Connection lost, trying again").waitFor();
     await shot(page, "lost");
     await page.unroute("**/events/stream");
-    await page.getByText("Live", { exact: true }).waitFor({ timeout: 30_000 });
+    await page.getByText("Live", { exact: true }).waitFor();
     assert.deepEqual(faults, []);
     await close();
   });

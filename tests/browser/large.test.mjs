@@ -25,7 +25,7 @@ before(async () => {
   // What a demo leaves is copied to as many customers as wanted, as the load tests do it.
   execFileSync("python3", ["-c", "import sys; sys.path.insert(0, sys.argv[1]); import load_tests; load_tests.copies(sys.argv[2], int(sys.argv[3]))",
     SCRIPTS, `${examples.data}/orchestrator.db`, String(CUSTOMERS)]);
-  server = await serve(`${examples.data}/repository`, { kept: examples.data, speed: 400 });
+  server = await serve(`${examples.data}/repository`, { kept: examples.data });
 });
 
 after(async () => {

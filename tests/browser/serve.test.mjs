@@ -52,7 +52,7 @@ async function press(page, name, { says, picture, confirm = true, reason } = {})
   await dialog.waitFor({ state: "detached" });
 }
 
-const state = (page, words) => page.locator(".head .badge", { hasText: words }).waitFor({ timeout: 30_000 });
+const state = (page, words) => page.locator(".head .badge", { hasText: words }).waitFor();
 
 test("without a token nothing is shown, and a wrong one is refused", async () => {
   for (const viewport of [undefined, NARROW]) {
@@ -122,12 +122,12 @@ test("a service that failed is tried again, or done without", async () => {
   await press(page, "Approve");
   await state(page, "running");
   const box = page.locator(".box[data-service='cert-manager']");
-  await page.locator(".box[data-service='cert-manager']:is(.tone-busy, .tone-proof)").waitFor({ timeout: 40_000 });
+  await page.locator(".box[data-service='cert-manager']:is(.tone-busy, .tone-proof)").waitFor();
   // What is in flight goes on to its end, and this one never gets healthy.
   await press(page, "Pause");
   const side = page.getByRole("complementary");
   for (const [name, picture] of [["Retry cert-manager", "dialog-retry-service"], ["Skip cert-manager", "dialog-skip"]]) {
-    await page.locator(".box[data-service='cert-manager'].tone-bad").waitFor({ timeout: 40_000 });
+    await page.locator(".box[data-service='cert-manager'].tone-bad").waitFor();
     await box.click();
     await side.getByRole("button", { name }).click();
     const dialog = page.getByRole("dialog");
@@ -140,7 +140,7 @@ test("a service that failed is tried again, or done without", async () => {
     if (name.startsWith("Retry")) {
       // While it is paused nothing starts, this one neither.
       await press(page, "Resume");
-      await page.locator(".box[data-service='cert-manager']:is(.tone-busy, .tone-proof)").waitFor({ timeout: 40_000 });
+      await page.locator(".box[data-service='cert-manager']:is(.tone-busy, .tone-proof)").waitFor();
       await press(page, "Pause");
     }
   }

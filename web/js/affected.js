@@ -10,7 +10,8 @@ import { look } from "./state.js";
 export function affected(services, { stay = false } = {}) {
   const moved = services.filter((service) => service.turn !== null || service.revision);
   const left = services.filter((service) => service.turn === null && !service.revision);
-  const lines = moved.map((service) => el("li", {},
+  const together = new Set(moved.map((service) => service.turn)).size < moved.length && moved[0].turn !== null;
+  const lines = moved.map((service) => el("li", { value: service.turn },
     el("strong", {}, service.service),
     service.wave !== null && el("span", { class: "faint" }, ` wave ${service.wave}`),
     service.revision ? [" to ", el("code", { title: service.revision }, service.revision.slice(0, 8))] : el("span", { class: "faint" }, ` ${service.cause}`)));
@@ -19,7 +20,7 @@ export function affected(services, { stay = false } = {}) {
     ? (left.length === 1 ? "service is left as it is" : "services are left as they are")
     : (left.length === 1 ? "service changes its state" : "services change their state");
   return [
-    moved.length > 0 && el("p", {}, `${moved.length} ${moved.length === 1 ? "service" : "services"}:`),
+    moved.length > 0 && el("p", {}, `${moved.length} ${moved.length === 1 ? "service" : "services"}${together ? ", those with the same number together" : ""}:`),
     lines.length > 0 && el("ol", { class: "turns" }, lines),
     left.length > 0 && el("details", {}, el("summary", {}, `${left.length} more ${what}`),
       el("ul", { class: "turns" }, left.map((service) => el("li", {}, el("strong", {}, service.service), `${change(service)}: ${service.cause}`)))),

@@ -6,6 +6,8 @@ import { look } from "./state.js";
 
 const LETTERS = 22;
 const SMALLEST = 0.8;
+/** Room for lines that leave a box of the last wave and come back to another one of it. */
+const LOOP = 14;
 const short = (name) => (name.length > LETTERS ? `${name.slice(0, LETTERS - 1)}…` : name);
 
 /**
@@ -18,19 +20,19 @@ export function graph(picture, { label, onselect, onwave, describe, waveName }) 
   const lines = [];
   const root = svg("svg", {
     class: "graph",
-    viewBox: `0 0 ${picture.width} ${picture.height}`,
+    viewBox: `0 0 ${picture.width + LOOP} ${picture.height}`,
     role: "group",
     "aria-label": label,
   });
   // A window that is a little too small is no reason to scroll; letters that nobody can read are no help either.
-  root.style.maxWidth = `${picture.width}px`;
+  root.style.maxWidth = `${picture.width + LOOP}px`;
   root.style.minWidth = `${Math.round(picture.width * (innerWidth < 700 ? 1 : SMALLEST))}px`;
   const arrow = (id) => svg("marker", { id, viewBox: "0 0 8 8", refX: 7.5, refY: 4, markerWidth: 7, markerHeight: 7, markerUnits: "userSpaceOnUse", orient: "auto", class: id },
     svg("path", { d: "M0 .5 8 4 0 7.5z" }));
   root.append(svg("defs", {}, arrow("arrow"), arrow("arrow-critical"), arrow("arrow-against")));
 
   for (const panel of picture.panels) {
-    const heading = svg("text", { x: panel.x + 12, y: panel.y + 20, class: "wave-name" });
+    const heading = svg("text", { x: panel.x + 9, y: panel.y + 20, class: "wave-name" });
     root.append(svg("g", { class: "wave" },
       svg("rect", { x: panel.x, y: panel.y, width: panel.width, height: panel.height, rx: 10 }), heading));
     replace(heading, waveName(panel.wave));
@@ -147,7 +149,7 @@ export function graph(picture, { label, onselect, onwave, describe, waveName }) 
     wave(wave, words) {
       const panel = picture.panels.find((one) => one.wave === wave);
       const text = `${waveName(wave)} ${words}`;
-      if (panel && panel.heading.textContent !== text) replace(panel.heading, waveName(wave), svg("tspan", { dx: 6, class: "wave-count" }, words));
+      if (panel && panel.heading.textContent !== text) replace(panel.heading, waveName(wave), svg("tspan", { dx: 4, class: "wave-count" }, words));
     },
     /** Shows the buttons of the waves, or none of them. */
     offerWaves(yes) {

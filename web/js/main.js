@@ -38,7 +38,7 @@ function place() {
 function drawBar(current) {
   const links = VIEWS.filter((view) => view.name).map((view) =>
     el("a", { href: `#/${view.path}`, "aria-current": view === current && "page" }, view.name));
-  replace(document.getElementById("nav"), links);
+  replace(document.getElementById("nav"), session.needed ? [] : links);
   const who = document.getElementById("who");
   const name = session.me?.name;
   replace(who,
@@ -64,6 +64,7 @@ async function show(byUser) {
     return;
   }
   if (session.me && session.me.grants.length === 0) {
+    shown = { view: current, instance: {} };
     title("Nothing to see");
     replace(main, el("div", { class: "empty" }, el("h1", {}, "Nothing to see"), el("p", {}, `You are logged in as ${session.me.name}, but no group of yours has a role here. Ask whoever runs this server for one.`)));
     return;

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { PATIENCE } from "./server.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SHOTS = process.env.BROWSER_SCREENSHOTS;
@@ -22,7 +23,7 @@ export function launch() {
 export async function open(browser, url, { viewport = WIDE, scheme = "light", allowed = [], elsewhere = [], motion = "no-preference" } = {}) {
   const context = await browser.newContext({ viewport, colorScheme: scheme, reducedMotion: motion });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PATIENCE);
   const faults = [];
   const fine = (text) => allowed.some((part) => text.includes(part));
   page.on("pageerror", (error) => faults.push(`error: ${error.message}`));

@@ -11,7 +11,17 @@ import { join } from "node:path";
 const BINARY = process.env.ORCHESTRATOR_BINARY;
 if (!BINARY) throw new Error("ORCHESTRATOR_BINARY is not set: run scripts/browser-tests.sh");
 
-const PATIENCE = 60_000;
+/** After so long something will not come about any more. Nothing waits for it to pass. */
+export const PATIENCE = 120_000;
+
+/**
+ * Services that are quick, except for one that fails each time, and one that takes longer than any test: so a
+ * deployment stays under way until a test ends it, however slow the machine is.
+ */
+const SERVICES = {
+  default: { pickup: "10ms..50ms", sync: "200ms..500ms", healthy: "200ms..600ms", stale: "20ms..100ms" },
+  services: { "cert-manager": { fail: { how: "degraded" } }, pushgateway: { healthy: "30m" } },
+};
 
 /** A program that runs, with all that it said. */
 class Running {
@@ -74,7 +84,7 @@ export async function demo(...args) {
     url,
     running,
     data: data.path,
-    over: () => running.says(/the page is served until Ctrl-C/, 120_000),
+    over: () => running.says(/the page is served until Ctrl-C/),
     async stop() {
       await running.stop();
       await data.remove();
@@ -95,10 +105,10 @@ export async function freePort() {
 }
 
 /**
- * `serve` on the repository of a demo: it wants approvals and tokens, and its cluster takes its time. `http` and
- * `cluster` are further settings; `kept` is the folder of a server that was there before.
+ * `serve` on the repository of a demo: it wants approvals and tokens. `http` are further settings of it; `kept` is the
+ * folder of a server that was there before.
  */
-export async function serve(repository, { speed = 4, http = {}, cluster, port = 0, kept } = {}) {
+export async function serve(repository, { http = {}, port = 0, kept } = {}) {
   const data = await folder();
   const sha256 = (text) => createHash("sha256").update(text).digest("hex");
   const roles = ["viewer", "operator", "approver", "admin"];
@@ -113,8 +123,8 @@ export async function serve(repository, { speed = 4, http = {}, cluster, port = 
     },
     sources: [{ name: "examples", url: `file://${repository}`, repository: "rtte/argocd-orchestrator", "allow-file": true, targets: [{ ref: "refs/heads/main", environment: "production" }] }],
     approval: { environments: ["production"] },
-    cluster: cluster ?? { simulated: { speed, services: { "cert-manager": { fail: { how: "degraded" } } } } },
-    "sync-wave": { "degraded-grace": "200ms", "rollback-threshold": 1, "on-failure": "continue" },
+    cluster: { simulated: SERVICES },
+    "sync-wave": { "degraded-grace": "200ms", "rollback-threshold": 1, "on-failure": "continue", "dependency-resolution": { "max-retries": 1, "retry-delay": "200ms" } },
   };
   const file = join(data.path, "config.json");
   await writeFile(file, JSON.stringify(config));

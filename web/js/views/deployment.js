@@ -81,7 +81,7 @@ export function deployment({ node, parts, signal }) {
     const one = model.deployment;
     replace(badgePlace, badge(one.state));
     const states = counts();
-    const passed = one.services.filter(isDone).length;
+    const passed = one.services.filter((service) => isDone(service, one.purpose)).length;
     const took = one.started_at && length(between(one.started_at, one.ended_at));
     replace(facts,
       fact("Commit", el("code", { title: one.revision }, one.revision.slice(0, 8))),
@@ -89,6 +89,7 @@ export function deployment({ node, parts, signal }) {
       fact("Order", one.order),
       fact(one.started_at ? "Started" : "Made", ago(one.started_at ?? one.created_at)),
       took && fact(one.ended_at ? "Took" : "For", took));
+    progress.hidden = one.services.length === 0;
     replace(progress, bar(states, one.services.length, "services"), el("span", { class: "faint" }, `${passed} of ${one.services.length} done`));
     replace(why, reason());
     // Buttons are only made anew where others are needed: who is about to press one must not lose it.

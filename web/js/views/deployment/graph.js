@@ -40,7 +40,7 @@ export function graphTab({ node, model }) {
       drawn.set(service.service, service.state);
       const wave = waves.get(service.wave) ?? { done: 0, all: 0 };
       wave.all += 1;
-      wave.done += Number(isDone(service));
+      wave.done += Number(isDone(service, model.deployment.purpose));
       waves.set(service.wave, wave);
     }
     for (const [wave, { done, all }] of waves) drawn.wave(wave, `${done}/${all}`);
@@ -48,7 +48,12 @@ export function graphTab({ node, model }) {
   }
 
   async function load() {
-    const { plan, ended_at } = model.deployment;
+    const { plan, ended_at, customer, environment, revision, services } = model.deployment;
+    if (services.length === 0) {
+      const query = new URLSearchParams({ customer, environment, revision });
+      replace(node, el("div", { class: "empty" }, el("h2", {}, "Nothing was planned"), el("p", {}, "The values of this commit cannot be deployed. ", el("a", { href: `#/dependencies?${query}` }, "Their dependencies as a graph"))));
+      return;
+    }
     hash = `${plan} ${ended_at}`;
     known = await get(`${model.path}/graph`, {}, model.signal);
     known.byService = new Map(known.applications.map((one) => [one.service, one]));
