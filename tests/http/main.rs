@@ -17,6 +17,7 @@ mod openapi;
 mod page;
 mod people;
 mod reading;
+mod rollback;
 mod stream;
 mod swagger;
 mod tls;

@@ -169,6 +169,13 @@ export function graph(picture, { label, onselect, onwave, describe, waveName }) 
         node.classList.toggle("chosen", other === name);
       }
     },
+    /** Where the window is too small for all of it, the first boxes are seen, and not the room above them. */
+    reveal(canvas) {
+      const scale = root.clientHeight / picture.height;
+      const first = picture.services[0];
+      if (!first || canvas.scrollHeight <= canvas.clientHeight) return;
+      canvas.scrollTop = Math.max(0, (first.y + first.height) * scale - canvas.clientHeight * 0.75);
+    },
     focus(name) {
       boxes.get(name)?.node.focus();
     },

@@ -12,8 +12,8 @@ export function dependencies({ node, query, signal }) {
   const choice = el("select", { id: "place" });
   const commit = el("input", { type: "text", id: "commit", placeholder: "its newest commit", value: query.get("revision") ?? "", pattern: "[0-9a-f]{40}", title: "a full commit id, 40 hexadecimal digits", autocomplete: "off", spellcheck: "false" });
   const form = el("form", { class: "tools", onsubmit: (event) => { event.preventDefault(); go(); } },
-    el("label", { for: "place" }, "Customer"), choice,
-    el("label", { for: "commit" }, "Commit"), commit,
+    el("span", { class: "pair" }, el("label", { for: "place" }, "Customer"), choice),
+    el("span", { class: "pair" }, el("label", { for: "commit" }, "Commit"), commit),
     el("button", { type: "submit" }, "Show"));
   choice.addEventListener("change", go);
 
@@ -85,6 +85,7 @@ export function dependencies({ node, query, signal }) {
         rows: data.graph.edges,
       }));
     show(null);
+    if (drawn) drawn.reveal(drawn.node.parentElement);
   }
 
   function lines(title, list) {

@@ -216,6 +216,7 @@ function list({ node, signal }) {
     title: "Deployments",
     async load() {
       const rows = growing((cursor) => get("/deployments", { customer, cursor }, signal), (items) => table({
+        stack: true,
         caption: "Deployments, the newest first",
         columns: [
           { name: "Deployment", cell: (row) => el("a", { href: `#/deployments/${part(row.id)}`, class: "strong" }, row.customer, el("span", { class: "faint" }, ` ${row.environment}`)) },

@@ -57,10 +57,11 @@ export function health({ node, query, signal }) {
     const pages = Math.max(1, Math.ceil(chosen.length / ROWS));
     state.page = Math.min(state.page, pages - 1);
     replace(place, table({
+      stack: true,
       caption: "Health of services",
       columns: [
         { name: "Service", cell: (row) => el("a", { href: `#/deployments/${part(row.deployment)}/services`, class: "strong" }, row.service) },
-        { name: "Customer", cell: (row) => [row.customer, el("span", { class: "faint" }, ` ${row.environment}`)] },
+        { name: "Customer", className: "mate", cell: (row) => [row.customer, el("span", { class: "faint" }, ` ${row.environment}`)] },
         { name: "Health", cell: (row) => el("span", { title: row.unreadable }, badge(word(row))) },
         { name: "Sync", cell: (row) => (row.shown ? badge(row.shown.sync) : "–") },
         { name: "Deployment", className: "spare", cell: (row) => badge(row.state) },

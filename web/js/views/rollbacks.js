@@ -7,7 +7,7 @@ import { later } from "../later.js";
 import { notice } from "../notice.js";
 import { byRights, needs } from "../rights.js";
 import { badge } from "../state.js";
-import { growing, table } from "../table.js";
+import { growing, table, wave } from "../table.js";
 import { takeBack } from "../takeback.js";
 import { ago } from "../time.js";
 
@@ -17,8 +17,8 @@ export function rollbacks({ node, query, signal }) {
   let places = [];
   choice.addEventListener("change", () => analyse());
 
-  const history = growing((cursor) => get("/rollback/history", { cursor }, signal), (items) => (items.length === 0
-    ? el("div", { class: "empty" }, "Nothing was taken back yet.")
+  const history = growing((cursor) => get("/rollback/history", { cursor }, signal), (items, more) => (items.length === 0
+    ? el("div", { class: "empty" }, more ? "Nothing was taken back among the newest deployments." : "Nothing was taken back yet.")
     : items.map((item) => el("article", { class: "card" },
       el("h3", {}, el("a", { href: `#/deployments/${part(item.deployment)}` }, item.customer, el("span", { class: "faint" }, ` ${item.environment}`)), " ", badge(item.state)),
       el("p", {}, item.reason ?? ""),
@@ -93,7 +93,7 @@ export function rollbacks({ node, query, signal }) {
       caption: "What would be taken back, in which order, to which commit and why",
       columns: [
         { name: "Service", cell: (row) => row.service },
-        { name: "Wave", cell: (row) => row.wave ?? "shared" },
+        { name: "Wave", cell: (row) => wave(row.wave) },
         ...(over ? [] : [{ name: "Turn", cell: (row) => row.turn ?? "–" }]),
         { name: "Stands", cell: (row) => badge(row.from) },
         { name: "To", cell: (row) => (row.revision ? el("code", { title: row.revision }, row.revision.slice(0, 8)) : "–") },

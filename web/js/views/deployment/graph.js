@@ -71,14 +71,15 @@ export function graphTab({ node, model }) {
     replace(canvas, drawn.node);
     paint();
     look(chosen);
+    drawn.reveal(canvas);
   }
 
   replace(node,
     el("div", { class: "beside" }, canvas, side.node),
     el("p", { class: "legend faint" },
-      el("span", { class: "key critical" }), "the chain that takes longest",
-      el("span", { class: "key plain" }), "must be healthy before",
-      el("span", { class: "key implied" }), "follows from others"));
+      el("span", { class: "pair" }, el("span", { class: "key critical" }), "the chain that takes longest"),
+      el("span", { class: "pair" }, el("span", { class: "key plain" }), "must be healthy before"),
+      el("span", { class: "pair" }, el("span", { class: "key implied" }), "follows from others")));
 
   return {
     load,
