@@ -105,10 +105,10 @@ export async function freePort() {
 }
 
 /**
- * `serve` on the repository of a demo: it wants approvals and tokens. `http` are further settings of it; `kept` is the
- * folder of a server that was there before.
+ * `serve` on the repository of a demo: it wants approvals and tokens. `http` are further settings of it, `cluster` is
+ * another one than the simulated; `kept` is the folder of a server that was there before.
  */
-export async function serve(repository, { http = {}, port = 0, kept } = {}) {
+export async function serve(repository, { http = {}, cluster = { simulated: SERVICES }, port = 0, kept } = {}) {
   const data = await folder();
   const sha256 = (text) => createHash("sha256").update(text).digest("hex");
   const roles = ["viewer", "operator", "approver", "admin"];
@@ -123,7 +123,7 @@ export async function serve(repository, { http = {}, port = 0, kept } = {}) {
     },
     sources: [{ name: "examples", url: `file://${repository}`, repository: "rtte/argocd-orchestrator", "allow-file": true, targets: [{ ref: "refs/heads/main", environment: "production" }] }],
     approval: { environments: ["production"] },
-    cluster: { simulated: SERVICES },
+    cluster,
     "sync-wave": { "degraded-grace": "200ms", "rollback-threshold": 1, "on-failure": "continue", "dependency-resolution": { "max-retries": 1, "retry-delay": "200ms" } },
   };
   const file = join(data.path, "config.json");
