@@ -35,10 +35,13 @@ pub async fn foresee(app: &App, wish: Wish, now: Timestamp) -> Result<Foresight,
     let settlement = intake::settle(app, &event, 0, now).await?;
     let made = settlement.deployments.into_iter().next();
     Ok(match (made, settlement.outcome) {
-        (Some(made), _) => match made.state() {
-            State::Rejected { reason, .. } => Foresight::Nothing(reason.clone()),
-            _ => Foresight::Deployment(Box::new(made)),
-        },
+        (Some(made), _) => {
+            if let State::Rejected { reason, .. } = made.state() {
+                Foresight::Nothing(reason.clone())
+            } else {
+                Foresight::Deployment(Box::new(made))
+            }
+        }
         (
             None,
             Outcome::Ignored { reason } | Outcome::Rejected { reason, .. } | Outcome::Superseded { reason },

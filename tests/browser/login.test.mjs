@@ -74,6 +74,25 @@ test("a login leads back to where it began, is shown, and ends with Log out", as
   await close();
 });
 
+test("where nothing was deployed yet, each view says so, and what is not there is told", async () => {
+  const { page, close } = await as("anna", "", { allowed: ["401", "404"] });
+  for (const [path, heading, text] of [
+    ["", "Overview", "The first push shows up here by itself."],
+    ["dependencies", "Dependencies", "Nothing was deployed yet."],
+    ["health", "Health", "Nothing was deployed yet."],
+    ["rollbacks", "Rollbacks", "Nothing was deployed yet."],
+    ["events", "Events", "Nothing arrived yet."],
+    ["deployments", "Deployments", "Nothing was deployed yet."],
+    ["deployments/d-nothing", "Deployment", "there is no such deployment"],
+  ]) {
+    await page.goto(`${server.url}#/${path}`);
+    await page.getByRole("heading", { name: heading, exact: true, level: 1 }).waitFor();
+    await page.getByText(text).first().waitFor();
+    await sound(page, `empty-${heading.toLowerCase()}`);
+  }
+  await close();
+});
+
 test("what is asked for with a login is taken, and has the name of who asked", async () => {
   const id = await waiting(server);
   const { page, close } = await as("anna", `deployments/${id}`);

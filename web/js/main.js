@@ -87,7 +87,7 @@ async function load(instance, node) {
   } catch (error) {
     if (signal.aborted || error.name === "AbortError") return;
     if (session.needed) show(false);
-    else replace(node, failure(error, () => load(instance, node)));
+    else replace(node, el("h1", {}, instance.title), failure(error, () => load(instance, node)));
   }
 }
 

@@ -101,6 +101,7 @@ export function dependencies({ node, query, signal }) {
       replace(choice, places.map((row) => el("option", { value: `${row.customer}/${row.environment}` }, `${row.customer} ${row.environment}`)));
       const wanted = `${query.get("customer")}/${query.get("environment")}`;
       if (places.some((row) => `${row.customer}/${row.environment}` === wanted)) choice.value = wanted;
+      form.hidden = places.length === 0;
       if (places.length === 0) replace(place, el("div", { class: "empty" }, "Nothing was deployed yet."));
       else {
         const [customer, environment] = choice.value.split("/");

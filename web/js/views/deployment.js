@@ -215,7 +215,7 @@ function list({ node, signal }) {
   return {
     title: "Deployments",
     async load() {
-      const rows = growing((cursor) => get("/deployments", { customer, cursor }, signal), (items) => table({
+      const rows = growing((cursor) => get("/deployments", { customer, cursor }, signal), (items) => (items.length === 0 ? el("div", { class: "empty" }, "Nothing was deployed yet.") : table({
         stack: true,
         caption: "Deployments, the newest first",
         columns: [
@@ -228,7 +228,7 @@ function list({ node, signal }) {
           { name: "Took", className: "spare", cell: (row) => (row.started_at && row.ended_at ? length(between(row.started_at, row.ended_at)) : "–") },
         ],
         rows: items,
-      }));
+      })));
       replace(place, rows.place);
       replace(node, el("p", { class: "crumbs" }, el("a", { href: "#/" }, "Overview")), el("h1", {}, customer ? `Deployments of ${customer}` : "Deployments"), place);
       await rows.reload();

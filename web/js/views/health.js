@@ -56,7 +56,7 @@ export function health({ node, query, signal }) {
       : needs(lacking.map((reason) => ({ name: "A check", reason }))));
     const pages = Math.max(1, Math.ceil(chosen.length / ROWS));
     state.page = Math.min(state.page, pages - 1);
-    replace(place, table({
+    replace(place, chosen.length === 0 ? el("div", { class: "empty" }, rows.length === 0 ? "Nothing was deployed yet." : "Nothing fits.") : table({
       stack: true,
       caption: "Health of services",
       columns: [

@@ -13,6 +13,7 @@ import { ago } from "../time.js";
 
 export function rollbacks({ node, query, signal }) {
   const choice = el("select", { id: "rollback-place" });
+  const tools = el("p", { class: "tools" }, el("label", { for: "rollback-place" }, "Customer"), choice);
   const analysis = el("section");
   let places = [];
   choice.addEventListener("change", () => analyse());
@@ -114,6 +115,7 @@ export function rollbacks({ node, query, signal }) {
 
   async function load() {
     places = await allPlaces(signal);
+    tools.hidden = places.length === 0;
     const wanted = choice.value || query.get("place");
     replace(choice, places.map((row) => el("option", { value: `${row.customer}/${row.environment}` }, `${row.customer} ${row.environment}`)));
     if (places.some((row) => `${row.customer}/${row.environment}` === wanted)) choice.value = wanted;
@@ -124,7 +126,7 @@ export function rollbacks({ node, query, signal }) {
   replace(node,
     el("div", { class: "head" }, el("h1", {}, "Rollbacks")),
     el("h2", {}, "What would be taken back"),
-    el("p", { class: "tools" }, el("label", { for: "rollback-place" }, "Customer"), choice),
+    tools,
     analysis,
     el("h2", {}, "What was taken back"),
     history.place);

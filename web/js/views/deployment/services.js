@@ -13,7 +13,7 @@ export function servicesTab({ node, model }) {
   function draw() {
     const text = only.value.trim().toLowerCase();
     const rows = model.deployment.services.filter((row) => `${row.service} ${row.state} ${row.action}`.toLowerCase().includes(text));
-    replace(place, table({
+    replace(place, rows.length === 0 ? el("div", { class: "empty" }, "Nothing fits.") : table({
       stack: true,
       caption: "Services of the deployment, in the order of their turns",
       columns: [
