@@ -1,21 +1,27 @@
 #!/usr/bin/env python3
 """Loads a server on this machine and says how it fared; see load-tests.sh.
 
-The database of a demo (one customer, 55 services, two deployments) is copied to as many customers as wanted. Times of
-the overview stand beside those of a bare query for the same rows, written as JSON, in the same run.
+Every scenario has a server of its own, on what a demo left (55 services for each customer). Times of the overview stand
+beside those of a bare query for the same rows, written as JSON, in the same run.
 """
 
 import argparse
+import hashlib
+import hmac
 import http.client
 import json
+import random
+import re
 import os
 import socket
 import sqlite3
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import uuid
 
 OVERVIEW = "/api/v1/customers?limit=1000"
 
@@ -59,6 +65,9 @@ def copies(database, customers):
     db.close()
 
 
+SECRET = "the-secret-of-the-webhook"
+
+
 class Server:
     """The server, and what it takes of this machine."""
 
@@ -75,6 +84,11 @@ class Server:
                     "targets": [{"ref": "refs/heads/main", "environment": "production"}],
                 }],
                 "cluster": {"simulated": {"speed": speed}},
+                # All that is sent comes from one address here.
+                "http": {
+                    "rate-limit": {"per-second": 0},
+                    "webhooks": {"github": [{"source": "examples", "secrets": [SECRET]}]},
+                },
             }, file)
         self.log = open(os.path.join(folder, "server.log"), "w")
         self.process = subprocess.Popen(
@@ -160,10 +174,34 @@ def overview(server, database, customers, rounds):
     for name, path in (
         ("search", "/api/v1/customers?search=007"),
         ("state", "/api/v1/customers?state=failed&limit=1000"),
-        ("page", "/api/v1/overview?limit=1000"),
     ):
         found[f"{name}_median_ms"] = statistics.median(timed(lambda: ask(path), rounds))
     return found
+
+
+def resource_intensive(options, program, folder):
+    """A database of so many customers, and the overview of all of them."""
+    database = demo(program, folder)
+    copies(database, options.customers)
+    server = Server(program, folder, options.speed)
+    try:
+        found = overview(server, database, options.customers, options.rounds)
+        found["memory_mib"] = server.memory()
+        check(found["median_ms"] < 100, "the overview takes 100 ms or more")
+        return found
+    finally:
+        server.stop()
+
+
+def large_deployments(options, program, folder):
+    """So many clients on the event stream while 55 services are deployed, with all the other customers in the store."""
+    database = demo(program, folder)
+    copies(database, options.customers)
+    server = Server(program, folder, options.speed)
+    try:
+        return streams(server, options.users)
+    finally:
+        server.stop()
 
 
 def streams(server, count):
@@ -219,31 +257,204 @@ def streams(server, count):
     }
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("program")
-    parser.add_argument("folder")
-    parser.add_argument("--scenario", choices=["overview", "streams", "all"], default="all")
-    parser.add_argument("--customers", type=int, default=1000)
-    parser.add_argument("--clients", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--speed", type=float, default=20)
-    options = parser.parse_args()
-    database = os.path.join(options.folder, "data", "orchestrator.db")
-    copies(database, options.customers)
-    server = Server(options.program, options.folder, options.speed)
-    fine = True
+READS = [
+    "/api/v1/customers", "/api/v1/deployments?limit=20", "/api/v1/deployments/{id}", "/api/v1/deployments/{id}/graph",
+    "/api/v1/deployments/{id}/why", "/api/v1/sync-waves?customer=customer-a", "/api/v1/events?limit=20", "/metrics",
+]
+
+
+def high_concurrency(options, program, folder):
+    """So many users read all at once, while ten customers of 55 services are deployed."""
+    demo(program, folder, customers=10)
+    server = Server(program, folder, options.speed)
+    taken, wrong = [], []
+    start = time.monotonic()
+    end = start + options.ramp_up + options.duration
+
+    def user(number):
+        time.sleep(options.ramp_up * number / options.users)
+        connection, chance = server.connection(), random.Random(number)
+        while time.monotonic() < end:
+            path = chance.choice(READS).replace("{id}", deployments[0])
+            began = time.perf_counter()
+            try:
+                status, _ = server.get(path, connection)
+            except Exception as error:
+                wrong.append(f"{path}: {error}")
+                return
+            taken.append((time.perf_counter() - began) * 1000)
+            if status != 200:
+                wrong.append(f"{path}: {status}")
+
     try:
-        if options.scenario in ("overview", "all"):
-            found = overview(server, database, options.customers, options.rounds)
-            print("overview", json.dumps(found, indent=2))
-            fine &= max(found["median_ms"], found["page_median_ms"]) < 100
-        if options.scenario in ("streams", "all"):
-            print("streams", json.dumps(streams(server, options.clients), indent=2))
-        print(f"resident at the end: {server.memory():.1f} MiB")
+        deployments = [row["id"] for row in json.loads(server.get("/api/v1/deployments?limit=1")[1])["items"]]
+        cpu = server.seconds()
+        threads = [threading.Thread(target=user, args=(number,), daemon=True) for number in range(options.users)]
+        for thread in threads:
+            thread.start()
+        names = [row["customer"] for row in json.loads(server.get("/api/v1/customers")[1])["items"]]
+        for name in names:
+            status, body = server.get("/api/v1/deployments", body={"customer": name, "force": True})
+            check(status == 202, body)
+        for thread in threads:
+            thread.join(end - time.monotonic() + 60)
+        lasted = time.monotonic() - start
+        settled(server, len(names))
+        check(not wrong, f"{len(wrong)} answers were wrong, such as {wrong[:3]}")
+        return {
+            "users": options.users,
+            "customers": len(names),
+            "requests": len(taken),
+            "per_second": len(taken) / lasted,
+            "median_ms": statistics.median(taken),
+            "p99_ms": p99(taken),
+            "cpu_s": server.seconds() - cpu,
+            "memory_mib": server.memory(),
+        }
     finally:
         server.stop()
-    sys.exit(0 if fine else 1)
+
+
+def rapid_updates(options, program, folder):
+    """Commits as fast as git makes them, each told by a signed push that arrives twice, in any order."""
+    demo(program, folder)
+    server = Server(program, folder, options.speed)
+    repository = os.path.join(folder, "data", "repository")
+    values = os.path.join(repository, "examples/helm-charts/customers/customer-a/values.yaml")
+    chance = random.Random(options.commits)
+
+    def git(*arguments):
+        command = ["git", "-c", "user.name=load", "-c", "user.email=load@example.com", "-c", "commit.gpgsign=false"]
+        done = subprocess.run([*command, *arguments], cwd=repository, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def deliver(id, body):
+        signature = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+        connection = server.connection()
+        connection.request("POST", "/api/v1/webhooks/github/examples", body, {
+            "content-type": "application/json", "x-github-event": "push", "x-github-delivery": id,
+            "x-hub-signature-256": signature,
+        })
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    try:
+        before_all = len(json.loads(server.get("/api/v1/deployments?limit=1000")[1])["items"])
+        start, taken, again, events = time.monotonic(), [], [], set()
+        for number in range(options.commits):
+            before = git("rev-parse", "HEAD")
+            text = open(values).read()
+            open(values, "w").write(re.sub(r'imageTag: ".*"', f'imageTag: "v9.{number}.0"', text, count=1))
+            git("commit", "--quiet", "--all", "--message", f"v9.{number}.0")
+            head = git("rev-parse", "HEAD")
+            body = json.dumps({
+                "ref": "refs/heads/main", "before": before, "after": head, "created": False, "deleted": False,
+                "forced": False, "commits": [], "pusher": {"name": "load"},
+                "repository": {"full_name": "rtte/argocd-orchestrator"},
+            }).encode()
+            new = (str(uuid.uuid4()), body)
+            again.append(new)
+            late = [again.pop(chance.randrange(len(again)))] if chance.random() < 0.3 else []
+            for delivery in [new, *late]:
+                began = time.perf_counter()
+                status, receipt = deliver(*delivery)
+                taken.append((time.perf_counter() - began) * 1000)
+                check(status in (200, 202), f"{status}: {receipt}")
+                events.add(receipt["event"])
+        told = time.monotonic() - start
+        for delivery in again:
+            status, receipt = deliver(*delivery)
+            check(status in (200, 202), f"{status}: {receipt}")
+            events.add(receipt["event"])
+        settled(server, 1)
+        place = json.loads(server.get("/api/v1/customers?customer=customer-a")[1])["items"][0]
+        check(place["deployed"]["revision"] == head, f"{place['deployed']} is not the newest commit, {head}")
+        check(len(events) == options.commits, f"{len(events)} events of {options.commits} pushes")
+        made = len(json.loads(server.get("/api/v1/deployments?limit=1000")[1])["items"]) - before_all
+        check(made <= options.commits, f"{made} deployments of {options.commits} commits")
+        return {
+            "pushes": options.commits,
+            "told_in_s": told,
+            "deployments": made,
+            "answer_median_ms": statistics.median(taken),
+            "answer_p99_ms": p99(taken),
+            "newest_healthy_after_s": time.monotonic() - start,
+        }
+    finally:
+        server.stop()
+
+
+def settled(server, places):
+    """Waits until nothing is under way any more, and so many places stand at what succeeded."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        waiting = json.loads(server.get("/api/v1/events?state=accepted&limit=1")[1])["items"]
+        under_way = json.loads(server.get("/api/v1/deployments?finished=false&limit=1")[1])["items"]
+        if not waiting and not under_way:
+            rows = json.loads(server.get("/api/v1/customers?limit=1000")[1])["items"]
+            states = [row["latest"]["state"] for row in rows]
+            check(states == ["succeeded"] * places, f"the newest deployments are {states}")
+            return
+        time.sleep(0.2)
+    raise Failed("deployments are under way after five minutes")
+
+
+class Failed(Exception):
+    """A promise that was not kept."""
+
+
+def check(kept, otherwise):
+    if not kept:
+        raise Failed(otherwise)
+
+
+def demo(program, folder, customers=1):
+    """The data of a demo; answers its database."""
+    done = subprocess.run(
+        [program, "--data-dir", f"{folder}/data", "demo", "--speed", "400", "--customers", str(customers)],
+        capture_output=True, text=True)
+    check(done.returncode == 0, done.stdout + done.stderr)
+    return os.path.join(folder, "data", "orchestrator.db")
+
+
+def seconds(text):
+    """A length of time, such as `90`, `30s`, `5m` or `1h`."""
+    found = re.fullmatch(r"(\d+)([smh]?)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time, such as 30s, 5m or 1h")
+    return int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+SCENARIOS = {
+    "high-concurrency": high_concurrency,
+    "large-deployments": large_deployments,
+    "rapid-updates": rapid_updates,
+    "resource-intensive": resource_intensive,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/load-tests.sh")
+    parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--scenario", choices=SCENARIOS, help="only this one")
+    parser.add_argument("--users", type=int, default=100, help="who read, or watch the stream, at once (%(default)s)")
+    parser.add_argument("--duration", type=seconds, default=10, help="of high-concurrency, such as 30m (%(default)s s)")
+    parser.add_argument("--ramp-up", type=seconds, default=2, help="until all users are there (%(default)s s)")
+    parser.add_argument("--customers", type=int, default=1000, help="in the database, of 55 services each (%(default)s)")
+    parser.add_argument("--commits", type=int, default=50, help="of rapid-updates (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=50, help="requests that are timed (%(default)s)")
+    parser.add_argument("--speed", type=float, default=20, help="of the simulated cluster (%(default)s)")
+    options = parser.parse_args()
+    failed = 0
+    for name in [options.scenario] if options.scenario else SCENARIOS:
+        print(f"==> {name}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                print(json.dumps(SCENARIOS[name](options, options.program, folder), indent=2), flush=True)
+            except Failed as error:
+                failed += 1
+                print(f"FAILED {name}: {error}", flush=True)
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

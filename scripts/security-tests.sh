@@ -2,7 +2,11 @@
 # Attacks, the tests that make them, and how those ended.
 #
 #   scripts/security-tests.sh [--scenario=NAME] [--list]
+#   scripts/security-tests.sh --scan=dependency-vulnerabilities|code-security
 #
+# Scans: `dependency-vulnerabilities` asks cargo-deny for advisories about what is built in (fetched from the network),
+# and for banned crates, licences and sources; `code-security` runs the lints (unsafe code is forbidden) and the rules of
+# tests/tidy.rs.
 # Scenarios: authentication, authorization, webhook-validation, secrets-management, input, network. Without one all of
 # them run. A test that is named here and not found counts as failed. Exits 0 if every attack was repelled, 1 if not,
 # 2 for wrong arguments. Needs cargo and git.
@@ -10,11 +14,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scenarios=(authentication authorization webhook-validation secrets-management input network)
+scans=(dependency-vulnerabilities code-security)
 wanted=
 list=
 usage() {
   echo "$1" >&2
-  echo "usage: scripts/security-tests.sh [--scenario=NAME] [--list]; scenarios: ${scenarios[*]}" >&2
+  echo "usage: scripts/security-tests.sh [--scenario=NAME] [--list] | --scan=NAME" >&2
+  echo "scenarios: ${scenarios[*]}; scans: ${scans[*]}" >&2
   exit 2
 }
 for argument in "$@"; do
@@ -23,6 +29,12 @@ for argument in "$@"; do
       wanted=${argument#*=}
       [[ " ${scenarios[*]} " == *" $wanted "* ]] || usage "unknown scenario: $wanted"
       ;;
+    --scan=dependency-vulnerabilities) exec cargo deny check ;;
+    --scan=code-security)
+      cargo clippy --locked --all-targets -- -D warnings
+      exec cargo test --locked --test tidy
+      ;;
+    --scan=*) usage "unknown scan: ${argument#*=}" ;;
     --list) list=yes ;;
     *) usage "unknown argument: $argument" ;;
   esac
@@ -84,6 +96,7 @@ network | too many requests | http | frame::too_many_requests_at_once_are_refuse
 network | too many streams | http | stream::only_so_many_streams_are_open_at_once
 network | too many requests of one address | lib | http::limits::tests::one_address_cannot_use_up_what_others_may_send
 network | a certificate that changes, and one that is wrong | http | tls::a_certificate_that_changes_is_shown_from_the_next_connection_on
+authorization | plans of a customer of somebody else | http | plans::what_cannot_be_planned_is_told_with_its_place
 authorization | changes that leave no trace | http | audit::who_asked_for_what_is_told_with_its_before_and_after
 input | formulas in what spreadsheets open | lib | cli::audit::tests::no_cell_is_a_formula
 network | repositories by ext::, file:// and the like | lib | adapters::git::remote::tests::only_https_ssh_and_allowed_files_are_addresses

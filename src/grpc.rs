@@ -251,7 +251,8 @@ impl Trigger for Service {
         let said =
             request.metadata().get("traceparent").and_then(|said| said.to_str().ok()).map(str::to_owned);
         let call = Self::execute(self, request.into_inner(), address);
-        let span = tracing::info_span!("grpc", call = "Execute", address = ?address);
+        let span =
+            tracing::info_span!("grpc", call = "Execute", address = address.map(tracing::field::display));
         let receipt = traces::within(said.as_deref(), call).instrument(span).await?;
         let response = serde_json::to_vec(&receipt).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(ExecuteResponse { response }))

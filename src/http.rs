@@ -46,9 +46,9 @@ mod log_level;
 mod login;
 mod metrics;
 mod openapi;
-mod overview;
 mod page;
 mod picture;
+mod plans;
 mod preview;
 mod problem;
 mod rollback;
@@ -151,13 +151,13 @@ fn routes() -> OpenApiRouter<Server> {
         .merge(commands::routes())
         .merge(preview::routes())
         .merge(timeline::routes())
+        .merge(plans::routes())
         .merge(picture::routes())
         .merge(waves::routes())
         .merge(dependencies::routes())
         .merge(health::routes())
         .merge(rollback::routes())
         .merge(customers::routes())
-        .merge(overview::routes())
         .merge(runs::routes())
         .merge(events::routes())
         .merge(audit::routes())

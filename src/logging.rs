@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Mutex, OnceLock};
 
 use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::format::{Format, Json, JsonFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
@@ -79,17 +80,22 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
 pub fn start(settings: &Settings<'_>) -> Result<(), String> {
     let (filter, handle) = reload::Layer::new(filter(settings.filter)?);
     let standard: Box<dyn Layer<_> + Send + Sync> = if settings.json {
-        Box::new(fmt::layer().json().flatten_event(true).with_writer(io::stderr))
+        Box::new(json().with_writer(io::stderr))
     } else {
         Box::new(fmt::layer().with_ansi(settings.colours).with_writer(io::stderr))
     };
     let file = settings.file.map(file::Lines::open).transpose()?;
-    let file = file.map(|lines| fmt::layer().json().flatten_event(true).with_writer(lines));
+    let file = file.map(|lines| json().with_writer(lines));
     if tracing_subscriber::registry().with(filter).with(standard).with(file).try_init().is_ok() {
         let first = settings.filter.to_owned();
         let _new = LEVEL.set(Level { handle, now: Mutex::new(first.clone()), first });
     }
     Ok(())
+}
+
+/// Lines as JSON: what an event says at the top, and the ids of what it happened in under `spans`, the outermost first.
+fn json<S>() -> fmt::Layer<S, JsonFields, Format<Json>> {
+    fmt::layer().json().flatten_event(true).with_current_span(false)
 }
 
 /// The filter in force; none where the log is not ours.

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use crate::config::oidc::{self, Login, Oidc};
@@ -87,7 +87,9 @@ pub struct Provider {
     settings: Oidc,
     client: Client,
     metadata: Mutex<Option<(Instant, Metadata)>>,
-    keys: Mutex<Keys>,
+    keys: RwLock<Keys>,
+    /// Held by whoever asks for keys.
+    asking: Mutex<()>,
 }
 
 /// What a browser has to bring back from a login.
@@ -112,6 +114,10 @@ impl Default for Attempt {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn unknown_key() -> TokenError {
+    TokenError::Refused("the token's key is none of the provider's".into())
 }
 
 /// 256 bits from the operating system, as a text that can stand in a URL and a cookie.
@@ -143,7 +149,13 @@ impl Provider {
             client = client.tls_certs_merge(found);
         }
         let client = client.build()?;
-        Ok(Self { settings, client, metadata: Mutex::default(), keys: Mutex::default() })
+        Ok(Self {
+            settings,
+            client,
+            metadata: Mutex::default(),
+            keys: RwLock::default(),
+            asking: Mutex::default(),
+        })
     }
 
     /// What was configured.
@@ -202,18 +214,38 @@ impl Provider {
 
     /// The key that a token names. One that is not known is looked for once more, because providers change keys.
     async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Result<DecodingKey, TokenError> {
-        let mut keys = self.keys.lock().await;
-        if !keys.are_fresh() || (keys.find(id, algorithm).is_none() && keys.may_ask()) {
+        let known = {
+            let keys = self.keys.read().await;
+            let known = keys.find(id, algorithm);
+            if keys.are_fresh() && (known.is_some() || !keys.may_ask()) {
+                return known.ok_or_else(unknown_key);
+            }
+            known
+        };
+        // One asks, however many tokens come meanwhile: those whose key is known go on with it.
+        let _asking = match (self.asking.try_lock(), known) {
+            (Ok(asking), _) => asking,
+            (Err(_), Some(key)) => return Ok(key),
+            (Err(_), None) => self.asking.lock().await,
+        };
+        if self.keys.read().await.wants(id, algorithm) {
+            self.keys.write().await.asked();
+            let published = self.published().await;
+            let mut keys = self.keys.write().await;
+            // A provider that takes its time is left alone after it as well.
             keys.asked();
-            match self.published().await {
+            match published {
                 Ok(found) => keys.keep(found),
                 // Old keys go on to count while the provider is away.
                 Err(error) if keys.is_empty() => return Err(error),
                 Err(error) => tracing::warn!(%error, "the provider's keys could not be read again"),
             }
         }
-        let found = keys.find(id, algorithm);
-        found.ok_or_else(|| TokenError::Refused("the token's key is none of the provider's".into()))
+        let keys = self.keys.read().await;
+        if keys.is_empty() {
+            return Err(TokenError::Unavailable("it was asked for its keys a moment ago, in vain".into()));
+        }
+        keys.find(id, algorithm).ok_or_else(unknown_key)
     }
 
     async fn published(&self) -> Result<jsonwebtoken::jwk::JwkSet, TokenError> {

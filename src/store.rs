@@ -47,7 +47,7 @@ mod worker;
 mod writer;
 
 pub use answers::{Claim, GivenAnswer};
-pub use audit::AuditFilter;
+pub use audit::{AuditFilter, Deed};
 pub use dead_letters::{DeadLetter, StoredLetter};
 pub use deployments::{DeploymentFilter, Summary};
 pub use error::StoreError;
@@ -55,7 +55,7 @@ pub use events::{Accepted, EventFilter, EventState, NewEvent, Outcome, StoredEve
 pub use history::{Mark, Quarantined, ServiceRevision};
 pub use latency::Spread;
 pub use measure::{Ended, Waiting};
-pub use places::{Count, Glance, OverviewFilter, PlaceFilter};
+pub use places::{Count, OverviewFilter, PlaceFilter, Standing};
 pub use save::Save;
 pub use sessions::Session;
 pub use settle::Settlement;

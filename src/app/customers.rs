@@ -144,6 +144,13 @@ impl Loaded {
     }
 }
 
+/// What is wrong where a customer that is asked for has no files.
+pub fn missing(customer: &CustomerId, revision: &Revision, layout: &Layout) -> Diagnostic {
+    let message = format!("{customer} is not there at {}", revision.short());
+    Diagnostic::error(Code::MissingFile, Place::file(&layout.charts), message)
+        .with_help(format!("add {}/{customer}/values.yaml", layout.charts))
+}
+
 /// Understands a customer's values.
 ///
 /// # Errors

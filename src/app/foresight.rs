@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use super::App;
 use super::intake::{self, Later};
-use super::receive::new_id;
 use super::wish::Wish;
 use crate::domain::deployment::{Deployment, State};
 use crate::store::{EventState, Outcome, StoredEvent};
@@ -23,10 +22,10 @@ pub enum Foresight {
 /// # Errors
 /// When something does not answer now.
 pub async fn foresee(app: &App, wish: Wish, now: Timestamp) -> Result<Foresight, Later> {
-    let id = new_id();
+    let (id, request) = wish.request();
     let event = StoredEvent {
-        request: wish.request(&id),
         id,
+        request,
         received_at: now,
         state: EventState::Accepted { due_at: now, attempts: 0, reason: None },
         deployments: Vec::new(),

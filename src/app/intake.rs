@@ -216,10 +216,7 @@ impl Intake<'_> {
             self.customer(moment, files).await?;
         }
         if let (Some(customer), false) = (&request.customer, met) {
-            let place = Place::file(&moment.layout.charts);
-            let message = format!("{customer} is not there at {}", moment.revision.short());
-            let fault = Diagnostic::error(Code::MissingFile, place, message)
-                .with_help(format!("add {}/{customer}/values.yaml", moment.layout.charts));
+            let fault = customers::missing(customer, &moment.revision, &moment.layout);
             let made = self.rejected(moment, customer, None, vec![fault]);
             self.made.extend(made);
         }

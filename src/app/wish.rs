@@ -52,20 +52,11 @@ pub enum PlaceError {
     Store(#[from] StoreError),
 }
 
-/// Stores a wish.
-///
-/// # Errors
-/// When the store does not take it now.
-pub async fn submit(store: &Store, wish: Wish) -> Result<Accepted, StoreError> {
-    let id = new_id();
-    let origin = wish.origin.clone();
-    super::submit(store, wish.request(&id), id, origin, Timestamp::now()).await
-}
-
 impl Wish {
-    /// The request that it is, as the event of this id.
-    pub(super) fn request(self, id: &EventId) -> Request {
-        Request {
+    /// The wish as a request, and the id of the event that it would become.
+    pub fn request(self) -> (EventId, Request) {
+        let id = new_id();
+        let request = Request {
             kind: self.kind,
             source: self.source,
             customer: Some(self.customer),
@@ -80,8 +71,19 @@ impl Wish {
                 force: self.force,
                 id: self.id.unwrap_or_else(|| id.to_string()),
             },
-        }
+        };
+        (id, request)
     }
+}
+
+/// Stores a wish.
+///
+/// # Errors
+/// When the store does not take it now.
+pub async fn submit(store: &Store, wish: Wish) -> Result<Accepted, StoreError> {
+    let origin = wish.origin.clone();
+    let (id, request) = wish.request();
+    super::submit(store, request, id, origin, Timestamp::now()).await
 }
 
 /// Asks for a finished deployment again: what failed in it may be deployed again, and its commit is.

@@ -28,16 +28,20 @@ fn table(customers: &[CustomerView]) -> String {
     if customers.is_empty() {
         return "no customers".into();
     }
-    let mut table = Grid::new(&["CUSTOMER", "ENVIRONMENT", "STATE", "REVISION", "DEPLOYED", "REASON"]);
+    let mut table =
+        Grid::new(&["CUSTOMER", "ENVIRONMENT", "STATE", "PROGRESS", "REVISION", "DEPLOYED", "WAITS FOR"]);
     for row in customers {
         let deployed = row.deployed.as_ref().map(|deployed| deployed.revision.short().to_owned());
+        let progress = row.progress.as_ref().map(|tally| format!("{}/{}", tally.passed, tally.services));
+        let waits = row.blocked.as_ref().map(|blocked| format!("{}: {}", blocked.service, blocked.text));
         table.row([
             Cell::from(row.customer.to_string()),
             Cell::from(row.environment.to_string()),
             output::state_cell(&row.latest.state),
+            Cell::from(progress.unwrap_or_default()),
             Cell::from(row.latest.revision.short().to_owned()),
             Cell::from(deployed.unwrap_or_default()),
-            Cell::from(row.latest.reason.as_deref().unwrap_or_default()),
+            Cell::from(waits.or_else(|| row.latest.reason.clone()).unwrap_or_default()),
         ]);
     }
     table.render(Stream::Out.width())

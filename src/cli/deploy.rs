@@ -1,12 +1,15 @@
 //! `deploy`: a request by hand, stored as an event like those of the trigger.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::system::System;
-use super::{Common, Exit, Failure, OrderOption, control, output, parts, timeline};
+use super::{Common, Exit, Failure, OrderOption, control, output, parts, plan, server, timeline};
 use crate::client::Wanted;
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, Environment, EventId, Revision, ServiceName, SourceName, Wave};
+use crate::view::dry_run::DryRunView;
 
 /// Options of `deploy`.
 #[derive(Debug, Args)]
@@ -39,6 +42,12 @@ pub struct Options {
     /// An id for this request: the same id again is the same request
     #[arg(long)]
     id: Option<String>,
+    /// Deploy nothing: let a server say what would be done, and why
+    #[arg(long, conflicts_with_all = ["check", "wait", "id"])]
+    dry_run: bool,
+    /// With --dry-run: a values file that takes the place of the customer's at the commit
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    values: Option<PathBuf>,
     /// Who asks; the user of this machine where it is not given
     #[arg(long, env = "ORCHESTRATOR_USER", value_name = "NAME")]
     by: Option<String>,
@@ -51,6 +60,11 @@ pub struct Options {
 pub(super) async fn run(common: &Common, options: Options) -> Result<Exit, Failure> {
     let system = match common.server.client()? {
         Some(client) => System::There(client),
+        None if options.dry_run => {
+            let message = "--dry-run needs --server: a running server knows what runs now (`plan PATH` compares \
+                           files without one)";
+            return Err(Failure::new(Exit::Usage, message));
+        }
         None => System::Here(parts::store(&parts::config(common)?).await?),
     };
     let kind = match (options.check, options.wave) {
@@ -69,12 +83,30 @@ pub(super) async fn run(common: &Common, options: Options) -> Result<Exit, Failu
         id: options.id,
         ..Wanted::of(options.customer).in_order(options.order.order)
     };
+    if let (true, System::There(client)) = (options.dry_run, &system) {
+        let values = options.values.as_deref().map(server::read).transpose()?;
+        let planned = client.plan(&wanted, values.as_deref()).await?;
+        output::print(common.output, &planned, || told(&planned))?;
+        return Ok(Exit::Success);
+    }
     let event = system.ask(common, kind, wanted, control::who(options.by)).await?;
     if options.wait {
         return wait(&system, &event).await;
     }
     output::write(&format!("{event} is stored; a running server deploys it (`status` shows how it goes)"))?;
     Ok(Exit::Success)
+}
+
+/// What would be done, for people.
+fn told(planned: &DryRunView) -> String {
+    let mut text = plan::planned(planned.clone());
+    for warning in &planned.warnings {
+        text.push_str(&format!("\nwarning: {warning}"));
+    }
+    if planned.needs_approval && !planned.idle {
+        text.push_str("\nSomebody would have to approve it.");
+    }
+    text
 }
 
 async fn wait(system: &System, event: &EventId) -> Result<Exit, Failure> {

@@ -15,6 +15,7 @@ use crate::domain::names::{Fingerprint, Revision, SourceName, Wave};
 use crate::domain::plan::{
     self as planning, Action, Baseline, Baselines, Diff, Inputs, Plan, Purpose, Selection,
 };
+use crate::view::dry_run::DryRunView;
 
 mod table;
 
@@ -72,7 +73,7 @@ struct Planned {
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<Diff>,
     #[serde(skip)]
-    predicted: Predicted,
+    predicted: Option<Predicted>,
 }
 
 /// What a plan would take, every service that is synced taken to need the same and all others nothing.
@@ -117,6 +118,11 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<Exit, Failure> {
     let plans = Plans { plans };
     output::print(common.output, &plans, || table::table(&plans.plans, against.as_ref(), options.all))?;
     Ok(Exit::Success)
+}
+
+/// A plan that a server made, for people.
+pub(super) fn planned(DryRunView { plan, diff, .. }: DryRunView) -> String {
+    table::table(&[Planned { plan, diff, predicted: None }], None, false)
 }
 
 fn no_commit() -> Result<Revision, Failure> {
@@ -188,7 +194,7 @@ impl Scene {
             (None, None) => None,
         };
         let predicted = predict(loaded, &plan, self.order);
-        Ok(Planned { plan, diff, predicted })
+        Ok(Planned { plan, diff, predicted: Some(predicted) })
     }
 
     /// The plan of the same customer and environment as it was.

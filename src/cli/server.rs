@@ -84,7 +84,7 @@ impl Options {
     }
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
     let wrong = |what: &dyn std::fmt::Display| {
         Failure::new(Exit::InvalidInput, format!("{}: {what}", file.display()))
     };

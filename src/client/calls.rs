@@ -13,6 +13,7 @@ use crate::domain::names::{
 use crate::store::{ServiceRevision, Summary};
 use crate::view::customer::CustomerView;
 use crate::view::deployment::DeploymentView;
+use crate::view::dry_run::DryRunView;
 use crate::view::event::{EventView, LetterView};
 use crate::view::story::Story;
 use crate::view::waiting::Waiting;
@@ -101,6 +102,15 @@ impl Wanted {
         self.order = order.map(|order| order.to_string());
         self
     }
+}
+
+/// What is to be planned.
+#[derive(Serialize)]
+struct Posted<'a> {
+    #[serde(flatten)]
+    wanted: &'a Wanted,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<&'a str>,
 }
 
 /// An event that was asked for.
@@ -272,6 +282,15 @@ impl Client {
     /// When the server does not answer, or refuses.
     pub async fn deploy(&self, wanted: &Wanted) -> Result<Asked, ClientError> {
         self.post(&endpoint::DEPLOY, Arguments::new(), wanted).await
+    }
+
+    /// What a deployment would do. Values, where given, take the place of the customer's at the commit.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn plan(&self, wanted: &Wanted, values: Option<&str>) -> Result<DryRunView, ClientError> {
+        let posted = Posted { wanted, values };
+        self.post(&endpoint::PLAN, Arguments::new(), &posted).await
     }
 
     /// Asks for what services of a customer ran before.

@@ -47,6 +47,7 @@ endpoints! {
     STREAM = read("/api/v1/events/stream", &[]);
     DEPLOY = write("/api/v1/deployments");
     ROLLBACK = write("/api/v1/rollback");
+    PLAN = write("/api/v1/plans");
     COMMAND_APPROVE = write("/api/v1/deployments/{id}/approve");
     COMMAND_REJECT = write("/api/v1/deployments/{id}/reject");
     COMMAND_PAUSE = write("/api/v1/deployments/{id}/pause");

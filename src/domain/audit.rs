@@ -63,7 +63,7 @@ pub struct AuditRecord {
     pub at: Timestamp,
     /// Who, and from where.
     pub origin: Origin,
-    /// What: the word of a command, `event`, `dead-letter` or `replay`.
+    /// What: the word of a command or of what was asked for, `login`, `logout`, `replay`, `dead-letter` or `log-level`.
     pub action: String,
     /// Whose services it is about; none where it is about no single customer.
     pub customer: Option<CustomerId>,

@@ -16,6 +16,7 @@ use super::plan::Plan;
 mod backward;
 mod effect;
 mod forward;
+mod glance;
 mod machine;
 mod observe;
 mod occasion;
@@ -23,6 +24,7 @@ mod policy;
 mod remove;
 mod service;
 mod state;
+mod tally;
 mod why;
 
 use machine::Stepper;
@@ -31,10 +33,12 @@ use service::later;
 pub use why::Blocker;
 
 pub use effect::Effect;
+pub use glance::{Blocked, Glance};
 pub use policy::{OnFailure, Policy, Promotion, Upkeep};
 pub use remove::Removing;
 pub use service::{Attempt, Checking, Keep, Refresh, Retreat, Run, ServiceState, Skip};
 pub use state::{Ending, State};
+pub use tally::{Tally, WaveStatus};
 
 /// One run for one customer and environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

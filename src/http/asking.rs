@@ -73,39 +73,39 @@ pub(super) fn answer(accepted: Accepted) -> Answer {
 pub(super) struct Wish {
     /// Whose services.
     #[schema(value_type = String)]
-    customer: CustomerId,
+    pub(super) customer: CustomerId,
     /// Where; may be left out where there is one environment only.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    environment: Option<Environment>,
+    pub(super) environment: Option<Environment>,
     /// The configured repository, where more than one deploys the environment.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    source: Option<SourceName>,
+    pub(super) source: Option<SourceName>,
     /// The commit, in full; the head of the configured ref where it is not given. Not for a rollback or a check.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    revision: Option<Revision>,
+    pub(super) revision: Option<Revision>,
     /// Only this service.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    service: Option<ServiceName>,
+    pub(super) service: Option<ServiceName>,
     /// Only this wave.
     #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    wave: Option<Wave>,
+    pub(super) wave: Option<Wave>,
     /// `waves` or `dependencies`; the configured order where it is not given.
     #[serde(default)]
-    order: Option<String>,
+    pub(super) order: Option<String>,
     /// Deploy nothing; see whether the services are healthy. Not for a rollback.
     #[serde(default)]
-    check: bool,
+    pub(super) check: bool,
     /// Also what did not change, and what failed with the same content before. Not for a rollback or a check.
     #[serde(default)]
-    force: bool,
+    pub(super) force: bool,
     /// The same id again is the same wish.
     #[serde(default)]
-    id: Option<String>,
+    pub(super) id: Option<String>,
 }
 
 /// How long the id of a wish may be.
@@ -139,13 +139,19 @@ impl Wish {
     }
 
     async fn submit(self, server: &Server, caller: &Caller, kind: Kind) -> Result<Answer, Problem> {
-        let wish = self.placed(server, caller, kind).await?;
+        let wish = self.placed(server, caller, Role::Operator, kind).await?;
         Ok(answer(wish::submit(&server.app.store, wish).await?))
     }
 
-    /// The same with its repository and environment, where the caller may ask for it.
-    async fn placed(self, server: &Server, caller: &Caller, kind: Kind) -> Result<wish::Wish, Problem> {
-        caller.need(Role::Operator, &self.customer, "customer")?;
+    /// The wish with its place, for somebody who has a role there.
+    pub(super) async fn placed(
+        self,
+        server: &Server,
+        caller: &Caller,
+        role: Role,
+        kind: Kind,
+    ) -> Result<wish::Wish, Problem> {
+        caller.need(role, &self.customer, "customer")?;
         if self.id.as_ref().is_some_and(|id| id.is_empty() || id.len() > ID_LENGTH) {
             let detail = format!("`id` is a text of 1 to {ID_LENGTH} bytes");
             return Err(Problem::input(detail, Vec::new()));
@@ -202,7 +208,7 @@ pub(super) async fn rollback(
         force: false,
         id: None,
     };
-    wish.placed(server, caller, Kind::Rollback).await
+    wish.placed(server, caller, Role::Operator, Kind::Rollback).await
 }
 
 /// Stores what is asked for with a service or a wave in its path.

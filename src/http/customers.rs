@@ -47,7 +47,8 @@ struct Glimpse {
     cursor: Option<String>,
 }
 
-/// All customers and environments, each with its newest deployment and what it was last brought to.
+/// All customers and environments at a glance: the newest deployment of each, how far it is, what it waits for, and
+/// what the place was last brought to.
 #[utoipa::path(get, path = "/api/v1/customers", tag = "customers", params(Glimpse), responses(
     (status = 200, description = "A page of them", body = Page<CustomerView>),
 ))]
@@ -61,7 +62,8 @@ async fn list(
     let limit = page::limit(limit)?;
     let filter = OverviewFilter { places: places.filter(&server, &caller).await?, search, state };
     let found = server.app.store.overview(&filter, limit).await?;
-    let (rows, next) = page::rows(found, limit, |(last, _)| page::place(&last.customer, &last.environment));
+    let (rows, next) =
+        page::rows(found, limit, |last| page::place(&last.latest.customer, &last.latest.environment));
     Ok(Json(Page { items: rows.into_iter().map(CustomerView::of).collect(), next }))
 }
 

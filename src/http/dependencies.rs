@@ -18,6 +18,7 @@ use crate::domain::diagnostic::{Code, Diagnostic};
 use crate::domain::graph::GraphView;
 use crate::domain::names::{CustomerId, Environment, ServiceName};
 use crate::domain::values::Expected;
+use crate::store::OverviewFilter;
 use crate::view::dependency::{self, Circular, DependencyHealth, DependencyView, PlaceGraph};
 
 pub(super) fn routes() -> OpenApiRouter<Server> {
@@ -53,6 +54,12 @@ async fn graph(
     Ok(Json(places.page(&server, &caller, |deployment| vec![PlaceGraph::of(deployment)]).await?))
 }
 
+/// Where values are resolved.
+pub(super) const RESOLVE: &str = "/api/v1/dependencies/resolve";
+
+/// The state of what was refused for its faults.
+const REJECTED: &str = "rejected";
+
 /// Places whose newest commit was rejected, because services depend on each other in a ring.
 #[utoipa::path(get, path = "/api/v1/dependencies/circular", tag = "dependencies", params(OfPlaces), responses(
     (status = 200, description = "The rings of a page of places; none where all is well", body = Page<Circular>),
@@ -64,10 +71,12 @@ async fn circular(
 ) -> Result<Json<Page<Circular>>, Problem> {
     let limit = page::limit(places.limit)?;
     let filter = places.filter(&server, &caller).await?;
-    let found = server.app.store.newest(&filter, limit).await?;
-    let (newest, next) = page::rows(found, limit, |last| page::place(&last.customer, &last.environment));
+    let filter = OverviewFilter { places: filter, state: Some(REJECTED.into()), ..OverviewFilter::default() };
+    let found = server.app.store.overview(&filter, limit).await?;
+    let (rejected, next) =
+        page::rows(found, limit, |last| page::place(&last.latest.customer, &last.latest.environment));
     let mut items = Vec::new();
-    for summary in newest.into_iter().filter(|summary| summary.state == "rejected") {
+    for summary in rejected.into_iter().map(|place| place.latest) {
         let Some(deployment) = server.app.store.deployment(&summary.id).await? else { continue };
         let of_ring = |fault: &&Diagnostic| fault.code == Code::DependencyCycle;
         let diagnostics: Vec<_> = deployment.state().diagnostics().iter().filter(of_ring).cloned().collect();
@@ -137,7 +146,7 @@ struct Resolved {
 }
 
 /// Resolves the dependencies of values that are posted. Nothing is stored, and nothing is deployed.
-#[utoipa::path(post, path = "/api/v1/dependencies/resolve", tag = "dependencies", request_body = Values, responses(
+#[utoipa::path(post, path = RESOLVE, tag = "dependencies", request_body = Values, responses(
     (status = 200, description = "The order", body = Resolved),
 ))]
 async fn resolve(

@@ -163,7 +163,7 @@ async fn replay(
     let understood = event::parse(&spec, &letter.payload, &app.config.known_sources());
     let request = understood.map_err(|faults| Problem::input("it is as wrong as it was", faults))?;
     let accepted = app.submit(request, new_id(), caller.origin(), Timestamp::now()).await?;
-    app.store.unbury(&id).await?;
+    app.store.unbury(&id, &accepted.event, caller.origin(), Timestamp::now()).await?;
     tracing::info!(letter = %id, event = %accepted.event, by = caller.name(), "a dead letter was replayed");
     Ok((StatusCode::ACCEPTED, Json(Receipt::accepted(&accepted))))
 }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::body::unread;
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{Server, webhooks};
+use super::{Server, dependencies, plans, webhooks};
 use crate::domain::plan::fingerprint;
 use crate::store::{Claim, GivenAnswer};
 
@@ -27,18 +27,25 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// How long a key may be.
 const KEY_LENGTH: usize = 255;
 
+/// What is posted to and changes nothing.
+const LOOKS: [&str; 2] = [plans::PATH, dependencies::RESOLVE];
+
 /// Answers a write that carries a key once.
 pub(super) async fn once(State(server): State<Server>, request: Request, next: Next) -> Response {
-    // Webhooks have ids of their own.
-    let path = request.uri().path();
-    let webhook = path.starts_with(webhooks::PATH) || path.starts_with("/auth/");
-    if request.method() != Method::POST || webhook || !request.headers().contains_key(KEY) {
+    let applies = request.method() == Method::POST && applies(request.uri().path());
+    if !applies || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
     match attempt(server, request, next).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// Whether what is posted there changes something that a key can keep from being done twice. Webhooks have ids of
+/// their own, and plans are only looked at.
+pub(super) fn applies(path: &str) -> bool {
+    !path.starts_with(webhooks::PATH) && !path.starts_with("/auth/") && !LOOKS.contains(&path)
 }
 
 async fn attempt(server: Server, request: Request, next: Next) -> Result<Response, Problem> {

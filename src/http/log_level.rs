@@ -1,8 +1,9 @@
 //! The level of the log, while the server runs.
 
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -15,6 +16,7 @@ use super::caller::Caller;
 use super::problem::Problem;
 use crate::domain::access::Role;
 use crate::logging::{self, LevelError};
+use crate::store::Deed;
 
 /// What the whole log is called where loggers have names.
 const ROOT: &str = "ROOT";
@@ -49,19 +51,36 @@ async fn read(caller: Caller) -> Result<Json<LogLevel>, Problem> {
 #[utoipa::path(put, path = "/api/v1/log-level", tag = "orchestrator", request_body = LogLevel, responses(
     (status = 200, description = "The level that holds now", body = LogLevel),
 ))]
-async fn change(caller: Caller, Body(wanted): Body<LogLevel>) -> Result<Json<LogLevel>, Problem> {
-    let level = set(&caller, wanted.level.as_deref())?;
+async fn change(
+    State(server): State<Server>,
+    caller: Caller,
+    Body(wanted): Body<LogLevel>,
+) -> Result<Json<LogLevel>, Problem> {
+    let level = set(&server, &caller, wanted.level.as_deref()).await?;
     Ok(Json(LogLevel { level: Some(level) }))
 }
 
-fn set(caller: &Caller, wanted: Option<&str>) -> Result<String, Problem> {
+async fn set(server: &Server, caller: &Caller, wanted: Option<&str>) -> Result<String, Problem> {
     caller.need_for_all(Role::Admin)?;
+    let before = logging::level();
     let level = logging::set_level(wanted).map_err(|error| match error {
         LevelError::Filter(reason) => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("`level` {reason}"))
         }
         LevelError::NotOurs => Problem::new(StatusCode::CONFLICT, error.to_string()),
     })?;
+    let deed = Deed {
+        origin: caller.origin(),
+        action: "log-level",
+        detail: json!({ "level": wanted }),
+        before: before.clone(),
+        after: Some(level.clone()),
+    };
+    if let Err(error) = server.app.store.record(deed, Timestamp::now()).await {
+        // What is not recorded does not happen.
+        let _back = logging::set_level(before.as_deref());
+        return Err(error.into());
+    }
     // Said at a level that shows whatever holds now.
     tracing::error!(caller = caller.name(), filter = level, "the level of the log was changed");
     Ok(level)
@@ -102,13 +121,14 @@ struct Configured {
     (status = 204, description = "It holds now"),
 ))]
 async fn change_logger(
+    State(server): State<Server>,
     caller: Caller,
     Path(name): Path<String>,
     Body(wanted): Body<Configured>,
 ) -> Result<StatusCode, Problem> {
     caller.need_for_all(Role::Admin)?;
     named(&name)?;
-    set(&caller, wanted.configured_level.as_deref())?;
+    set(&server, &caller, wanted.configured_level.as_deref()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

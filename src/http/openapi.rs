@@ -16,8 +16,8 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Server;
 use super::problem::{MEDIA_TYPE, Problem};
+use super::{Server, idempotency};
 
 /// The name of the way to log in.
 const BEARER: &str = "bearer";
@@ -76,7 +76,7 @@ fn complete(path: &str, operation: &mut Operation, method: &'static str) {
         problems.extend([401, 403]);
     }
     // What is put is the same when it is put again.
-    if method == "post" && !path.contains("/webhooks/") {
+    if method == "post" && idempotency::applies(path) {
         add_header(operation, "Idempotency-Key", "The same key again is the same request, for a day");
     }
     if writes && path.starts_with("/api/v1/deployments/") {

@@ -11,12 +11,10 @@ use super::caller::Caller;
 use super::problem::Problem;
 use super::{Server, deployments, page};
 use crate::app::graph;
-use crate::app::intake::Later;
 use crate::domain::access::Role;
 use crate::domain::drawing::{Picture, Shape};
 use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision};
 use crate::domain::review;
-use crate::ports::SourceError;
 use crate::store::DeploymentFilter;
 use crate::view::picture::{CustomerGraph, DeploymentGraph};
 
@@ -78,14 +76,8 @@ async fn of_customer(
     let newest = newest.ok_or_else(|| Problem::not_found("customer in this environment"))?;
     let revision = revision.unwrap_or(newest.revision);
     let read = graph::read(&server.app, &newest.source, &customer, &environment, &revision).await;
-    let read = match read {
-        Ok(read) => read.ok_or_else(|| Problem::not_found("customer at this commit"))?,
-        Err(Later::Source(SourceError::MissingRevision { .. })) => return Err(Problem::not_found("commit")),
-        Err(error) => {
-            tracing::warn!(%error, %customer, "a graph cannot be read");
-            return Err(Problem::later("the repository does not answer", 5));
-        }
-    };
+    let read = read.map_err(|error| Problem::unread(&error))?;
+    let read = read.ok_or_else(|| Problem::not_found("customer at this commit"))?;
     Ok(Json(CustomerGraph {
         customer,
         environment,

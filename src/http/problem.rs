@@ -13,7 +13,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::CommandError;
+use crate::app::intake::Later;
 use crate::domain::diagnostic::Diagnostic;
+use crate::ports::SourceError;
 use crate::store::StoreError;
 
 /// The media type of a problem.
@@ -88,6 +90,23 @@ impl Problem {
     /// Too often; not before so many seconds.
     pub(super) fn too_many(detail: impl Into<String>, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
+
+    /// What a repository, the cluster or the database could not give.
+    pub(super) fn unread(error: &Later) -> Self {
+        match error {
+            Later::Source(SourceError::MissingRevision { .. }) => Self::not_found("commit"),
+            error if error.may_pass() => {
+                tracing::warn!(%error, "what is asked for cannot be read now");
+                let whose = match error {
+                    Later::Source(_) => "the repository",
+                    Later::Cluster(_) => "the cluster",
+                    Later::Store(_) => "the database",
+                };
+                Self::later(format!("{whose} does not answer"), 5)
+            }
+            error => Self::input(error.to_string(), Vec::new()),
+        }
     }
 
     /// The answer, with the request's id in it.

@@ -38,6 +38,11 @@ impl Keys {
         self.asked_at.is_none_or(|at| at.elapsed() >= PAUSE)
     }
 
+    /// Whether the provider is to be asked for a token's key.
+    pub(super) fn wants(&self, id: Option<&str>, algorithm: Algorithm) -> bool {
+        self.may_ask() && (!self.are_fresh() || self.find(id, algorithm).is_none())
+    }
+
     pub(super) fn asked(&mut self) {
         self.asked_at = Some(Instant::now());
     }

@@ -61,6 +61,14 @@ impl Store {
         Ok(Found::collect(&rows, "seq", read))
     }
 
+    /// Records what took effect at once.
+    ///
+    /// # Errors
+    /// When the database does not take it.
+    pub async fn record(&self, deed: Deed, at: Timestamp) -> Result<(), StoreError> {
+        self.write((at, deed)).await
+    }
+
     /// Forgets the records before a time. Doing it again changes nothing.
     ///
     /// # Errors
@@ -98,6 +106,21 @@ fn read(row: &AnyRow) -> Result<AuditRecord, StoreError> {
     })
 }
 
+/// Something that takes effect at once, and is no event and no command.
+#[derive(Debug)]
+pub struct Deed {
+    /// Who, and from where.
+    pub origin: Origin,
+    /// What, by its word.
+    pub action: &'static str,
+    /// What exactly.
+    pub detail: Value,
+    /// How it was.
+    pub before: Option<String>,
+    /// How it is now.
+    pub after: Option<String>,
+}
+
 /// A record to be written.
 pub(super) struct Entry<'a> {
     pub(super) at: Timestamp,
@@ -110,13 +133,33 @@ pub(super) struct Entry<'a> {
     pub(super) input: Option<i64>,
     pub(super) detail: &'a Value,
     pub(super) before: Option<&'a str>,
+    pub(super) after: Option<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    /// A record about no customer, of which nothing more is known.
+    pub(super) fn of(at: Timestamp, origin: &'a Origin, action: &'a str) -> Self {
+        Self {
+            at,
+            origin,
+            action,
+            customer: None,
+            environment: None,
+            deployment: None,
+            event: None,
+            input: None,
+            detail: &Value::Null,
+            before: None,
+            after: None,
+        }
+    }
 }
 
 pub(super) async fn put(connection: &mut AnyConnection, entry: Entry<'_>) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO audit (seq, at, actor, via, address, request, action, customer, environment, deployment, \
-         event, input, detail, before) SELECT coalesce((SELECT max(seq) FROM audit), 0) + 1, $1, $2, $3, $4, $5, \
-         $6, $7, $8, $9, $10, $11, $12, $13",
+         event, input, detail, before, after) SELECT coalesce((SELECT max(seq) FROM audit), 0) + 1, $1, $2, $3, $4, $5, \
+         $6, $7, $8, $9, $10, $11, $12, $13, $14",
     )
     .bind(micros(entry.at))
     .bind(entry.origin.actor.as_str())
@@ -131,6 +174,7 @@ pub(super) async fn put(connection: &mut AnyConnection, entry: Entry<'_>) -> Res
     .bind(entry.input)
     .bind(entry.detail.to_string())
     .bind(entry.before)
+    .bind(entry.after)
     .execute(connection)
     .await?;
     Ok(())
@@ -164,6 +208,24 @@ pub(super) async fn settled(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+#[async_trait]
+impl Write for (Timestamp, Deed) {
+    type Answer = ();
+
+    const ONE_STATEMENT: bool = true;
+
+    async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        let (at, Deed { origin, action, detail, before, after }) = self;
+        let entry = Entry {
+            detail,
+            before: before.as_deref(),
+            after: after.as_deref(),
+            ..Entry::of(*at, origin, action)
+        };
+        put(connection, entry).await
+    }
 }
 
 struct Forget {

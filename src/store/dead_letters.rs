@@ -2,12 +2,15 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::audit::{self, Entry};
 use super::writer::Write;
 use super::{Found, Store, StoreError, from_json, micros, name, number, text, timestamp, to_json};
+use crate::domain::audit::Origin;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::names::EventId;
 
@@ -90,30 +93,50 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Takes a dead letter out, once it became an event after all. Doing it again changes nothing.
+    /// Takes a dead letter out, once it became an event after all, and records who tried it again. Doing it again
+    /// changes nothing.
     ///
     /// # Errors
     /// When the database does not take it.
-    pub async fn unbury(&self, id: &EventId) -> Result<(), StoreError> {
-        self.write(Unbury { id: id.clone() }).await
+    pub async fn unbury(
+        &self,
+        id: &EventId,
+        event: &EventId,
+        origin: Origin,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let detail = json!({ "letter": id });
+        self.write(Unbury { id: id.clone(), event: event.clone(), origin, at, detail }).await
     }
 }
 
 struct Unbury {
     id: EventId,
+    event: EventId,
+    origin: Origin,
+    at: Timestamp,
+    detail: Value,
 }
 
 #[async_trait]
 impl Write for Unbury {
     type Answer = ();
 
-    const ONE_STATEMENT: bool = true;
-
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM dead_letters WHERE id = $1")
+        let deleted = sqlx::query("DELETE FROM dead_letters WHERE id = $1")
             .bind(self.id.as_str())
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
+        if deleted.rows_affected() > 0 {
+            let entry = Entry {
+                event: Some(self.event.as_str()),
+                detail: &self.detail,
+                before: Some("dead-letter"),
+                after: Some("accepted"),
+                ..Entry::of(self.at, &self.origin, "replay")
+            };
+            audit::put(connection, entry).await?;
+        }
         Ok(())
     }
 }

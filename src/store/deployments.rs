@@ -10,7 +10,7 @@ use super::places::listed;
 use super::stream::{self, Entry, HappeningKind};
 use super::{Found, Store, StoreError, bigint, from_json, micros, name, number, text, timestamp};
 use super::{timestamp_if_any, to_json};
-use crate::domain::deployment::{Deployment, JournalEntry};
+use crate::domain::deployment::{Deployment, Glance, JournalEntry};
 use crate::domain::names::{CustomerId, DeploymentId, Environment, EventId, Revision, SourceName};
 
 /// Which deployments to list. Nothing set means all.
@@ -192,6 +192,7 @@ pub(super) struct Columns {
     pub(super) started_at: Option<i64>,
     pub(super) ended_at: Option<i64>,
     pub(super) progress: String,
+    pub(super) glance: String,
 }
 
 impl Columns {
@@ -205,6 +206,7 @@ impl Columns {
             started_at: progress.started_at.map(micros),
             ended_at: progress.state.ended_at().map(micros),
             progress: to_json(progress)?,
+            glance: to_json(&Glance::of(deployment))?,
         })
     }
 }
@@ -213,9 +215,10 @@ impl Columns {
 pub(super) async fn insert(connection: &mut AnyConnection, new: &NewDeployment) -> Result<(), StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO deployments (id, seq, event, customer, environment, source, revision, purpose, \
-         requested_by, created_at, state, reason, finished, version, started_at, ended_at, progress) \
+         requested_by, created_at, state, reason, finished, version, started_at, ended_at, progress, \
+         glance) \
          SELECT $1, coalesce((SELECT max(seq) FROM deployments), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-         $11, $12, $13, $14, $15, $16 WHERE 1 = 1 ON CONFLICT DO NOTHING",
+         $11, $12, $13, $14, $15, $16, $17 WHERE 1 = 1 ON CONFLICT DO NOTHING",
     )
     .bind(new.id.as_str())
     .bind(new.event.as_str())
@@ -233,6 +236,7 @@ pub(super) async fn insert(connection: &mut AnyConnection, new: &NewDeployment) 
     .bind(new.deployment.started_at)
     .bind(new.deployment.ended_at)
     .bind(new.deployment.progress.as_str())
+    .bind(new.deployment.glance.as_str())
     .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() > 0 {

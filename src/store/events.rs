@@ -375,16 +375,11 @@ impl Write for Accept {
         .await?;
         if inserted.rows_affected() > 0 {
             let entry = Entry {
-                at: *at,
-                origin,
-                action: self.action,
                 customer: request.customer.as_ref().map(CustomerId::as_str),
                 environment: request.environment.as_ref().map(Environment::as_str),
-                deployment: None,
                 event: Some(id.as_str()),
-                input: None,
                 detail: &self.detail,
-                before: None,
+                ..Entry::of(*at, origin, self.action)
             };
             audit::put(connection, entry).await?;
             if let Some(trace) = &self.trace {

@@ -142,16 +142,13 @@ impl Write for Send {
         let (customer, environment) = (text(&row, "customer")?, text(&row, "environment")?);
         let state = text(&row, "state")?;
         let entry = Entry {
-            at: self.now,
-            origin: &self.origin,
-            action: action(&self.detail),
             customer: Some(&customer),
             environment: Some(&environment),
             deployment: Some(self.to.as_str()),
-            event: None,
             input: Some(id),
             detail: &self.detail,
             before: Some(&state),
+            ..Entry::of(self.now, &self.origin, action(&self.detail))
         };
         audit::put(connection, entry).await
     }

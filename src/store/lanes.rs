@@ -52,13 +52,13 @@ impl Store {
     pub async fn replan(&self, deployment: &Deployment, epoch: u64) -> Result<(), StoreError> {
         let columns = Columns::of(deployment)?;
         let brief = to_json(&deployment.brief)?;
-        self.write(Replan { id: deployment.id().clone(), progress: columns.progress, brief, epoch }).await
+        self.write(Replan { id: deployment.id().clone(), columns, brief, epoch }).await
     }
 }
 
 struct Replan {
     id: DeploymentId,
-    progress: String,
+    columns: Columns,
     brief: String,
     epoch: u64,
 }
@@ -70,10 +70,11 @@ impl Write for Replan {
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         worker::guard(connection, self.epoch).await?;
         let updated = sqlx::query(
-            "UPDATE deployments SET progress = $2 WHERE id = $1 AND version = $3 AND state = 'queued'",
+            "UPDATE deployments SET progress = $2, glance = $3 WHERE id = $1 AND version = $4 AND state = 'queued'",
         )
         .bind(self.id.as_str())
-        .bind(self.progress.as_str())
+        .bind(self.columns.progress.as_str())
+        .bind(self.columns.glance.as_str())
         .bind(bigint(0))
         .execute(&mut *connection)
         .await?;

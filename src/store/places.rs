@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::deployments::{read, summary};
 use super::{Found, Store, StoreError, from_json, name, number, text, timestamp_if_any};
-use crate::domain::deployment::{Deployment, Progress};
+use crate::domain::deployment::{Deployment, Glance, Progress};
 use crate::domain::names::{CustomerId, DeploymentId, Environment, Revision};
 use crate::store::Summary;
 
@@ -34,9 +34,16 @@ pub struct OverviewFilter {
     pub state: Option<String>,
 }
 
-/// A place in an overview: its newest deployment, and the commit that it was last brought to as a whole, with the
-/// time of that.
-pub type Glance = (Summary, Option<(Revision, Timestamp)>);
+/// A place in an overview.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Its newest deployment, whatever became of it.
+    pub latest: Summary,
+    /// How that stands; none where an older version wrote it and nothing moved since.
+    pub glance: Option<Glance>,
+    /// The commit that the place was last brought to as a whole, and when.
+    pub deployed: Option<(Revision, Timestamp)>,
+}
 
 /// The names in a text that `LIKE` can search: they hold neither commas nor wildcards.
 pub(super) fn listed(customers: Option<&[CustomerId]>) -> Option<String> {
@@ -86,30 +93,6 @@ impl Store {
         Ok(Found::collect(&rows, "id", read))
     }
 
-    /// The newest deployment of each place, whatever became of it. In the order of `customer/environment`.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn newest(&self, filter: &PlaceFilter, limit: u32) -> Result<Found<Vec<Summary>>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, event, customer, environment, source, revision, purpose, requested_by, state, reason, \
-             finished, version, created_at, started_at, ended_at FROM deployments \
-             WHERE seq IN (SELECT max(n.seq) FROM deployments n \
-             WHERE (n.customer = $1 OR $1 IS NULL) GROUP BY n.customer, n.environment) \
-             AND (environment = $2 OR $2 IS NULL) AND ($3 LIKE '%,' || customer || ',%' OR $3 IS NULL) \
-             AND (customer || '/' || environment > $4 OR $4 IS NULL) \
-             ORDER BY customer || '/' || environment LIMIT $5",
-        )
-        .bind(filter.customer.as_ref().map(CustomerId::as_str))
-        .bind(filter.environment.as_ref().map(Environment::as_str))
-        .bind(listed(filter.within.as_deref()))
-        .bind(filter.after.as_deref())
-        .bind(i64::from(limit))
-        .fetch_all(self.readers())
-        .await?;
-        Ok(Found::collect(&rows, "id", summary))
-    }
-
     /// All at a glance: one row for each place, in the order of `customer/environment`.
     ///
     /// # Errors
@@ -118,12 +101,12 @@ impl Store {
         &self,
         filter: &OverviewFilter,
         limit: u32,
-    ) -> Result<Found<Vec<Glance>>, StoreError> {
+    ) -> Result<Found<Vec<Standing>>, StoreError> {
         let OverviewFilter { places, search, state } = filter;
         let rows = sqlx::query(
             "SELECT d.id, d.event, d.customer, d.environment, d.source, d.revision, d.purpose, d.requested_by, \
              d.state, d.reason, d.finished, d.version, d.created_at, d.started_at, d.ended_at, \
-             c.revision AS deployed_revision, c.updated_at AS deployed_at \
+             d.glance, c.revision AS deployed_revision, c.updated_at AS deployed_at \
              FROM deployments d LEFT JOIN customers c \
              ON c.customer = d.customer AND c.environment = d.environment \
              WHERE d.seq IN (SELECT max(n.seq) FROM deployments n \
@@ -142,7 +125,7 @@ impl Store {
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
-        Ok(Found::collect(&rows, "id", glance))
+        Ok(Found::collect(&rows, "id", standing))
     }
 
     /// Whether a customer was ever deployed, or anything of it refused.
@@ -231,12 +214,16 @@ impl Store {
     }
 }
 
-fn glance(row: &AnyRow) -> Result<Glance, StoreError> {
+fn standing(row: &AnyRow) -> Result<Standing, StoreError> {
     let deployed = match timestamp_if_any(row, "deployed_at")? {
         Some(at) => Some((name(row, "deployed_revision")?, at)),
         None => None,
     };
-    Ok((summary(row)?, deployed))
+    let glance = match row.try_get::<Option<String>, _>("glance")? {
+        Some(glance) => Some(from_json(&glance, "how a deployment stands")?),
+        None => None,
+    };
+    Ok(Standing { latest: summary(row)?, glance, deployed })
 }
 
 /// A pattern for `LIKE` that finds a text anywhere, its own wildcards taken as they stand.

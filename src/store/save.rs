@@ -160,7 +160,7 @@ impl Write for Step {
         let columns = &self.columns;
         let updated = sqlx::query(
             "UPDATE deployments SET state = $3, reason = $4, finished = $5, version = $6, started_at = $7, \
-             ended_at = $8, progress = $9 WHERE id = $1 AND version = $2 AND finished = 0",
+             ended_at = $8, progress = $9, glance = $10 WHERE id = $1 AND version = $2 AND finished = 0",
         )
         .bind(self.id.as_str())
         .bind(bigint(self.expected))
@@ -171,6 +171,7 @@ impl Write for Step {
         .bind(columns.started_at)
         .bind(columns.ended_at)
         .bind(columns.progress.as_str())
+        .bind(columns.glance.as_str())
         .execute(&mut *connection)
         .await?;
         if updated.rows_affected() == 0 {

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde_json::Value;
 use sqlx::AnyConnection;
 
 use super::audit::{self, Entry};
@@ -96,22 +95,7 @@ impl Write for Begin {
             .bind(micros(self.session.expires_at))
             .execute(&mut *connection)
             .await?;
-        audit::put(connection, entry(self.now, &self.origin, "login")).await
-    }
-}
-
-fn entry<'a>(at: Timestamp, origin: &'a Origin, action: &'a str) -> Entry<'a> {
-    Entry {
-        at,
-        origin,
-        action,
-        customer: None,
-        environment: None,
-        deployment: None,
-        event: None,
-        input: None,
-        detail: &Value::Null,
-        before: None,
+        audit::put(connection, Entry::of(self.now, &self.origin, "login")).await
     }
 }
 
@@ -130,6 +114,6 @@ impl Write for End {
             .bind(self.id.as_str())
             .execute(&mut *connection)
             .await?;
-        audit::put(connection, entry(self.now, &self.origin, "logout")).await
+        audit::put(connection, Entry::of(self.now, &self.origin, "logout")).await
     }
 }

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::deployment::{Blocked, Tally};
 use crate::domain::names::{CustomerId, Environment, Revision};
-use crate::store::{Glance, Summary};
+use crate::store::{Standing, Summary};
 
 /// A customer and environment at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -19,6 +20,10 @@ pub struct CustomerView {
     pub environment: Environment,
     /// Its newest deployment.
     pub latest: Summary,
+    /// How far the services of that are; none where it stands as an older version left it.
+    pub progress: Option<Tally>,
+    /// What that waits for; none where it is over or waits for nothing.
+    pub blocked: Option<Blocked>,
     /// What it was last brought to as a whole; none where nothing ever succeeded.
     pub deployed: Option<Deployed>,
 }
@@ -35,12 +40,15 @@ pub struct Deployed {
 
 impl CustomerView {
     /// A place as it is shown.
-    pub fn of((latest, deployed): Glance) -> Self {
+    pub fn of(Standing { latest, glance, deployed }: Standing) -> Self {
+        let (progress, blocked) = glance.map(|glance| (glance.progress, glance.blocked)).unzip();
         Self {
             customer: latest.customer.clone(),
             environment: latest.environment.clone(),
             deployed: deployed.map(|(revision, at)| Deployed { revision, at }),
             latest,
+            progress,
+            blocked: blocked.flatten(),
         }
     }
 }

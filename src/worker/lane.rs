@@ -316,7 +316,8 @@ impl<'a> Drive<'a> {
                 }
                 continue;
             }
-            for moved in &stepped.transitions {
+            // A wait for another reason is a transition as well; it is for who looks closely.
+            for moved in stepped.transitions.iter().filter(|moved| moved.from != moved.to) {
                 tracing::info!(
                     deployment = %self.deployment.id(),
                     service = moved.service.as_deref().unwrap_or("-"),

@@ -204,11 +204,11 @@ describe("once it is over", () => {
       body.services[1].service = hostile;
       await route.fulfill({ response, json: body });
     });
-    await page.route("**/api/v1/overview*", async (route) => {
+    await page.route("**/api/v1/customers*", async (route) => {
       const response = await route.fetch();
       const body = await response.json();
-      body.items[0].customer = hostile;
-      body.items[0].reason = hostile;
+      body.items[0].latest.customer = hostile;
+      body.items[0].latest.reason = hostile;
       await route.fulfill({ response, json: body });
     });
     await page.goto(at(`${deployment}/services`));

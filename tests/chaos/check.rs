@@ -17,6 +17,9 @@ mod cluster;
 mod end;
 mod journals;
 
+/// Kills in unfinished deployments of which some must have been followed by one that was taken up again.
+const FEW: u32 = 10;
+
 /// What was done to the server, and what its log told.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
@@ -77,6 +80,9 @@ pub(crate) async fn check(
     let told = told(&store).await?;
     let mut evidence = Evidence { world, store, cluster, log, told, faults: Vec::new(), numbers: Vec::new() };
     numbers(&mut evidence, &seen, sensors);
+    if seen.kills_unfinished > FEW && seen.resumed == 0 {
+        evidence.fault("the log told of no deployment that was taken up again: the kills met nothing".into());
+    }
     events(&mut evidence, sensors).await?;
     deployments(&mut evidence);
     let decided = journals::check(&mut evidence);

@@ -158,7 +158,7 @@ fn read(errors: impl BufRead, mut log: File, seen: &Mutex<Seen>) {
         // A log that cannot be written is no reason to stop: it is for people who look at a failure.
         let _written = writeln!(log, "{line}");
         let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
-        let field = |name: &str| entry["fields"][name].as_str().unwrap_or_default();
+        let field = |name: &str| entry[name].as_str().unwrap_or_default();
         let deployment = field("deployment").to_owned();
         let mut seen = lock(seen);
         match field("message") {

@@ -12,6 +12,7 @@ use tokio::process::Command;
 
 use crate::people::{ADMIN, OPERATOR_A, VIEWER_A, settings};
 use crate::support::canned::{Canned, answer, header};
+use crate::support::repo::values;
 use crate::support::web::Web;
 use crate::support::world::World;
 
@@ -189,6 +190,30 @@ async fn what_is_asked_of_a_server_is_done_and_followed_to_its_end() {
     ends(&asking(&server, &["deploy", "customer-a", "--id", "once"]).await, 0, "is stored");
     let before = out(&asking(&server, &["deploy", "customer-a", "--id", "once"]).await).to_owned();
     assert_eq!(before, out(&asking(&server, &["deploy", "customer-a", "--id", "once"]).await));
+    web.halt().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_a_plan_and_does_nothing() {
+    let world = World::new(&["customer-a"]);
+    let running = world.deployed().await;
+    let web = Web::beside(running.app.clone()).await;
+    let server = url(&web);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values.yaml");
+    let dry = ["deploy", "customer-a", "--dry-run"];
+    ends(&asking(&server, &dry).await, 0, "nothing to do");
+    std::fs::write(&file, values("customer-a").replace("stats:v1", "stats:v2")).unwrap();
+    let with_values = [&dry[..], &["--values", file.to_str().unwrap()]].concat();
+    ends(&asking(&server, &with_values).await, 0, "1 of 4 services");
+    std::fs::write(&file, "a: [").unwrap();
+    ends(&asking(&server, &with_values).await, 3, "values.yaml");
+    ends(&ended(&mut program(&dry)).await, 2, "--dry-run needs --server");
+    let json = asking(&server, &[&dry[..], &["--force", "--output", "json"]].concat()).await;
+    let planned: Value = serde_json::from_str(out(&json)).unwrap();
+    assert_eq!(planned["plan"]["changes"][0]["action"]["action"], "sync");
+    assert_eq!(running.deployments().await.len(), 1);
     web.halt().await;
     running.stop().await;
 }

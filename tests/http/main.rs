@@ -16,6 +16,7 @@ mod oidc;
 mod openapi;
 mod page;
 mod people;
+mod plans;
 mod reading;
 mod rollback;
 mod stream;

@@ -1,5 +1,6 @@
 //! Tokens of a login provider: only a right access token lets in, and with what its groups allow.
 
+use futures_util::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
@@ -165,8 +166,16 @@ async fn a_provider_that_is_away_is_no_reason_to_let_anybody_in_or_to_call_a_tok
     // What needs no provider goes on.
     assert_eq!(web.get_as(ADMIN, DEPLOYMENTS).await.status, 200);
     web.get_as("2YotnFZFEjr1zCsicMWpAA", DEPLOYMENTS).await.problem(401);
+    // It was asked a moment ago: nobody waits for another answer like that.
+    let tokens: Vec<String> = (0..20).map(|_| provider.access_token("jane", &["platform"])).collect();
+    for answer in join_all(tokens.iter().map(|token| web.get_as(token, DEPLOYMENTS))).await {
+        answer.problem(503);
+    }
+    assert_eq!(provider.looked(), 1);
+    web.stop().await;
     provider.is_away(false);
     provider.says_it_is("https://somebody-else.example");
+    let web = start(&provider).await;
     web.get_as(&token, DEPLOYMENTS).await.problem(503);
     web.stop().await;
 }

@@ -47,6 +47,6 @@ async fn the_page_is_loaded_without_a_token_and_shows_nothing_by_itself() {
     let web = Web::start(world).await;
     assert_eq!(web.get("/").await.status, 200);
     assert!(!web.get("/").await.text().contains("customer-a"));
-    web.get("/api/v1/overview").await.problem(401);
+    web.get("/api/v1/customers").await.problem(401);
     web.stop().await;
 }

@@ -35,6 +35,12 @@ async fn an_admin_changes_what_is_logged_and_nobody_else_does() {
     assert_eq!(level().await, json!({ "level": "error" }));
     assert_eq!(put("admin", json!({ "level": "warn,argocd_orchestrator::worker=debug" })).await.status, 200);
     assert_eq!(level().await, json!({ "level": "warn,argocd_orchestrator::worker=debug" }));
+    let told = web.get_as("admin", "/api/v1/audit").await.json()["items"][0].clone();
+    assert_eq!((&told["action"], &told["actor"]), (&json!("log-level"), &json!("admin")), "{told}");
+    assert_eq!(
+        (&told["before"], &told["after"]),
+        (&json!("error"), &json!("warn,argocd_orchestrator::worker=debug"))
+    );
     for (body, said) in [
         (json!({ "level": "verbose" }), "is no level"),
         (json!({ "level": "" }), "is a level"),

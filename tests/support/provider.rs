@@ -86,6 +86,8 @@ struct Kept {
     issuer: String,
     /// How often the keys were asked for.
     asked: u32,
+    /// How often it was asked what it publishes about itself.
+    looked: u32,
     /// Whether it answers at all.
     away: bool,
     waiting: BTreeMap<String, Waiting>,
@@ -173,6 +175,10 @@ impl Provider {
         self.kept.lock().unwrap().asked
     }
 
+    pub fn looked(&self) -> u32 {
+        self.kept.lock().unwrap().looked
+    }
+
     pub fn is_away(&self, away: bool) {
         self.kept.lock().unwrap().away = away;
     }
@@ -217,7 +223,8 @@ impl Provider {
 type Answer = Result<Json<Value>, StatusCode>;
 
 async fn metadata(State(kept): State<Arc<Mutex<Kept>>>) -> Answer {
-    let kept = kept.lock().unwrap();
+    let mut kept = kept.lock().unwrap();
+    kept.looked += 1;
     if kept.away {
         return Err(StatusCode::BAD_GATEWAY);
     }

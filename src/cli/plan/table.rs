@@ -84,7 +84,7 @@ fn one(Planned { plan, diff, predicted }: &Planned, against: Option<&Against>, a
             ),
         );
     }
-    if touched > 0 {
+    if let Some(predicted) = predicted.as_ref().filter(|_| touched > 0) {
         let each = length(ASSUMED_DURATION.as_secs_f64());
         fact(
             "predicted",
@@ -97,7 +97,8 @@ fn one(Planned { plan, diff, predicted }: &Planned, against: Option<&Against>, a
     }
     fact("plan", plan.hash.as_str().chars().take(16).collect());
     out.push_str(&facts.render(width));
-    let path: Vec<&str> = predicted.critical_path.iter().map(String::as_str).collect();
+    let path = predicted.iter().flat_map(|predicted| &predicted.critical_path);
+    let path: Vec<&str> = path.map(String::as_str).collect();
     if path.len() > 1 {
         out.push_str(&chain(&format!("critical path, {}:", count(path.len(), "service")), &path, width));
     }

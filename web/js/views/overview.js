@@ -1,6 +1,6 @@
 // All customers and environments: how each stands, how far it is, what it waits for and since when.
 
-import { all, get } from "../api.js";
+import { get, place, places } from "../api.js";
 import { el, replace } from "../el.js";
 import { later, nextFrame } from "../later.js";
 import { badge, bar, look } from "../state.js";
@@ -24,7 +24,7 @@ const SORTS = {
 };
 
 function done(row) {
-  return row.progress ? row.progress.passed / Math.max(1, row.progress.services) : 1;
+  return row.progress ? row.progress.passed / Math.max(1, row.progress.services) : 0;
 }
 
 const key = (row) => `${row.customer}/${row.environment}`;
@@ -153,21 +153,21 @@ export function overview({ node, query, signal }) {
   }
 
   async function reload() {
-    const items = await all("/overview", {}, signal);
+    const read = await places(signal);
     rows.clear();
-    for (const row of items) rows.set(key(row), row);
+    for (const row of read) rows.set(key(row), row);
     draw();
   }
 
   const dirty = new Map();
   const catchUp = later(async () => {
-    const places = [...dirty.values()];
+    const moved = [...dirty.values()];
     dirty.clear();
-    if (places.length > ONE_BY_ONE) await reload();
+    if (moved.length > ONE_BY_ONE) await reload();
     else {
-      for (const { customer, environment } of places) {
-        const answer = await get("/overview", { customer, environment }, signal);
-        for (const row of answer.items) rows.set(key(row), row);
+      for (const { customer, environment } of moved) {
+        const answer = await get("/customers", { customer, environment }, signal);
+        for (const item of answer.items) rows.set(key(item), place(item));
       }
       paint();
     }
@@ -214,7 +214,7 @@ const columns = [
     key: "progress",
     className: "grow",
     cell: (row) => {
-      if (!row.progress) return el("span", { class: "progress" }, bar({ succeeded: 1 }, 1, "all services"), el("span", { class: "faint" }, "all"));
+      if (!row.progress?.services) return el("span", { class: "faint" }, "—");
       const { services, passed, states } = row.progress;
       return el("span", { class: "progress" }, bar(states, services, "services"), el("span", { class: "faint" }, `${passed}/${services}`));
     },
