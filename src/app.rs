@@ -19,7 +19,6 @@ use crate::store::{Accepted, DeadLetter, NewEvent, Store, StoreError};
 pub mod customers;
 pub mod draft;
 pub mod dry_run;
-pub mod foresight;
 pub mod graph;
 pub mod inline_values;
 pub mod intake;

@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::page::{self, OfPlaces, Page};
 use super::preview::Moved;
 use super::problem::Problem;
-use crate::app::foresight::{self, Foresight};
+use crate::app::dry_run::dry_run;
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, ServiceName, Wave};
 use crate::domain::plan::Change;
@@ -110,25 +110,23 @@ async fn foreseen(
     let Wanted { customer, environment, service, wave } = wanted;
     let app = &server.app;
     let place = (customer.clone(), environment.clone());
-    let of_service = service.clone();
     let wish = asking::rollback(&server, &caller, customer, environment, service, wave).await?;
     let (customer, environment) = place;
     let open = page::readable(app.store.unfinished_of(&customer, &environment).await?);
     let behind = open.iter().map(|deployment| deployment.id().clone()).collect();
     let needs_approval = app.config.policy(&environment).needs_approval;
-    let now = Timestamp::now();
-    let foresight = match foresight::foresee(app, wish, now).await {
-        Ok(foresight) => foresight,
-        Err(error) => {
-            tracing::warn!(%error, "a rollback cannot be foreseen");
-            return Err(Problem::later("the repository or the cluster does not answer", 5));
+    let (event, request) = wish.request();
+    let planned = dry_run(app, &request, &customer, &environment, None).await;
+    let (refused, services) = match planned.map_err(|error| Problem::unread(&error))? {
+        Err(faults) => {
+            let told: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
+            (Some(told.join("; ")), Vec::new())
         }
-    };
-    let (refused, services) = match foresight {
-        Foresight::Nothing(reason) => (Some(reason), Vec::new()),
-        Foresight::Deployment(planned) => {
+        Ok(planned) => {
+            let now = Timestamp::now();
+            let planned = planned.deployment(app, event, &request, now);
             let asked = |change: &Change| {
-                of_service.as_ref().map_or(wave.is_none() || change.wave == wave, |service| {
+                request.service.as_ref().map_or(wave.is_none() || change.wave == wave, |service| {
                     change.name() == service.as_str()
                 })
             };
