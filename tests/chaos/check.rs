@@ -81,7 +81,7 @@ pub(crate) async fn check(
     let mut evidence = Evidence { world, store, cluster, log, told, faults: Vec::new(), numbers: Vec::new() };
     numbers(&mut evidence, &seen, sensors);
     if seen.kills_unfinished > FEW && seen.resumed == 0 {
-        evidence.fault("the log told of no deployment that was taken up again: the kills met nothing".into());
+        evidence.fault("the log told of no deployment that was taken up again: the kills met nothing");
     }
     events(&mut evidence, sensors).await?;
     deployments(&mut evidence);
