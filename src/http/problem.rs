@@ -30,7 +30,7 @@ pub(super) struct Problem {
     /// The status in words.
     title: &'static str,
     /// The status.
-    status: u16,
+    pub(super) status: u16,
     /// What is wrong, in one sentence.
     detail: String,
     /// All that is wrong with the input, each with its place.

@@ -20,6 +20,7 @@ mod page;
 mod people;
 mod plans;
 mod reading;
+mod rollback;
 mod stream;
 mod swagger;
 mod tls;
