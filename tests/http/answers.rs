@@ -6,6 +6,7 @@ use std::time::Duration;
 use argocd_orchestrator::adapters::simulated::script::{Fail, How};
 use argocd_orchestrator::app::receive::Taken;
 use argocd_orchestrator::client::{Client, Connection, DeploymentQuery, ENDPOINTS, Wanted};
+use argocd_orchestrator::domain::audit::Origin;
 use argocd_orchestrator::domain::deployment::{Command, Deployment, ServiceState};
 use argocd_orchestrator::domain::diagnostic::{Code, Diagnostic, Place};
 use argocd_orchestrator::domain::names::{DeploymentId, EventId};
@@ -117,7 +118,14 @@ async fn every_answer_of_a_server_is_understood() {
     // One of what arrived could never succeed, and can by now.
     let resource = json!({"customer": A, "kind": "health-check"}).to_string().into_bytes();
     let faults = vec![Diagnostic::error(Code::BadRequest, Place::file("spec"), "it was wrong")];
-    let buried = running.app.bury("e-1".parse().unwrap(), faults, resource, Vec::new(), Timestamp::now());
+    let buried = running.app.bury(
+        "e-1".parse().unwrap(),
+        faults,
+        resource,
+        Vec::new(),
+        Origin::cli("sensor"),
+        Timestamp::now(),
+    );
     buried.await.unwrap();
     let letters = client.letters(100).await.unwrap();
     assert_eq!((letters.len(), letters[0].faults.len()), (1, 1));

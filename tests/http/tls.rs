@@ -143,7 +143,8 @@ async fn the_command_line_trusts_the_authority_that_is_named_and_shows_its_own_c
     let open = authority.write("open-key.pem", &own.key);
     std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     let nonsense = authority.write("nonsense.pem", "nonsense");
-    let cases: [(Option<&Path>, Option<(&Path, &Path)>, i32, &str); 9] = [
+    type Own<'a> = Option<(&'a Path, &'a Path)>;
+    let cases: [(Option<&Path>, Own<'_>, i32, &str); 9] = [
         (Some(ca), Some((&certificate, &key)), 0, "mesh.example.com (certificate)"),
         (Some(ca), None, 7, "does not answer"),
         (Some(ca), Some((&foreign.0, &foreign.1)), 7, "does not answer"),

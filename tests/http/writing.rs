@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use argocd_orchestrator::domain::audit::Origin;
 use argocd_orchestrator::domain::event::{Kind, Trigger};
 use serde_json::{Value, json};
 
@@ -151,7 +152,10 @@ async fn a_dead_letter_that_can_succeed_by_now_is_replayed() {
     let wrong = json!({"customer": "customer-a", "source": "gone"}).to_string().into_bytes();
     let now = jiff::Timestamp::now();
     for (id, resource) in [("e-1", spec), ("e-2", wrong)] {
-        web.app.bury(id.parse().unwrap(), Vec::new(), resource, Vec::new(), now).await.unwrap();
+        web.app
+            .bury(id.parse().unwrap(), Vec::new(), resource, Vec::new(), Origin::cli("sensor"), now)
+            .await
+            .unwrap();
     }
     let letters = web.json("/api/v1/dead-letters").await;
     assert_eq!(letters["items"].as_array().unwrap().len(), 2);
