@@ -33,6 +33,7 @@ charts:
 record:
     scripts/record-renderings.sh
     scripts/record-graphs.sh
+    scripts/record-page.sh
 
 # Everything that the CI runs
 ci:

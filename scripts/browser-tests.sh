@@ -3,7 +3,7 @@
 #
 #   scripts/browser-tests.sh [FILE ...]
 #
-# Needs node 20 with npm; installs Debian's Chromium where none is there. Environment:
+# Needs node 20 with npm, git and python3; installs Debian's Chromium where none is there. Environment:
 #   ORCHESTRATOR_BINARY   the program; without it the one that was built last for release, else for debugging
 #   BROWSER_SCREENSHOTS   where pictures go; without it a folder beside what is built
 #   CHROMIUM              the browser
@@ -28,10 +28,12 @@ mkdir -p "${BROWSER_SCREENSHOTS:=$target/browser-screenshots}"
 BROWSER_SCREENSHOTS=$(realpath "$BROWSER_SCREENSHOTS")
 export ORCHESTRATOR_BINARY BROWSER_SCREENSHOTS
 
-if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-  echo "node and npm are needed" >&2
-  exit 2
-fi
+for needed in node npm git python3; do
+  if ! command -v "$needed" >/dev/null; then
+    echo "$needed is needed" >&2
+    exit 2
+  fi
+done
 if [[ -z ${CHROMIUM:-} ]] && ! command -v chromium >/dev/null; then
   apt-get update -q
   DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends chromium fonts-dejavu-core

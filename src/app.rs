@@ -80,10 +80,12 @@ impl App {
         faults: Vec<Diagnostic>,
         resource: Vec<u8>,
         payload: Vec<u8>,
+        origin: Origin,
         now: Timestamp,
     ) -> Result<EventId, StoreError> {
         tracing::warn!(event = %id, faults = faults.len(), "a request that can never succeed was kept as a dead letter");
-        self.store.dead_letter(DeadLetter { id, received_at: now, faults, resource, payload }).await
+        let letter = DeadLetter { id, received_at: now, faults, resource, payload };
+        self.store.dead_letter(letter, origin).await
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::catalog::Order;
 mod audit;
 mod complete;
 mod control;
+mod credentials;
 mod customers;
 mod demo;
 mod deploy;
@@ -23,6 +24,7 @@ mod explain;
 mod generate;
 mod graph;
 mod history;
+mod login;
 mod output;
 mod parts;
 mod plan;
@@ -119,6 +121,12 @@ pub enum Command {
     Events(events::Events),
     /// Show requests that could not succeed, or try one again
     DeadLetters(events::Letters),
+    /// Log in at a server: open an address, type a code
+    Login,
+    /// Forget the login at a server
+    Logout,
+    /// Show who a server takes you for, and what you may do
+    Whoami,
     /// Agree to a plan
     Approve(control::Approve),
     /// Refuse a plan
@@ -171,6 +179,9 @@ pub fn run(cli: Cli) -> Exit {
         Command::Completion(options) => complete::run(&options),
         Command::Serve(_)
         | Command::Demo(_)
+        | Command::Login
+        | Command::Logout
+        | Command::Whoami
         | Command::Deploy(_)
         | Command::Status(_)
         | Command::Why(_)
@@ -203,6 +214,9 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         Command::Status(options) => status::run(&common, &options).await,
         Command::Why(options) => why::run(&common, &options).await,
         Command::History(options) => history::run(&common, &options).await,
+        Command::Login => login::login(&common).await,
+        Command::Logout => login::logout(&common).await,
+        Command::Whoami => login::whoami(&common).await,
         Command::Customers(options) => customers::run(&common, &options).await,
         Command::Events(options) => events::events(&common, &options).await,
         Command::DeadLetters(options) => events::letters(&common, &options).await,

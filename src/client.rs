@@ -13,15 +13,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+mod authorization_server;
 mod calls;
 mod endpoint;
 mod feed;
+mod login;
 mod problem;
 mod retry;
 
+pub use authorization_server::{AuthorizationServer, Code, Tokens};
 pub use calls::{Asked, DeploymentQuery, Page, Wanted};
 pub use endpoint::{ENDPOINTS, Endpoint};
 pub use feed::Feed;
+pub use login::{Device, Granted, Me, Ways};
 pub use problem::{ClientError, Problem};
 
 use endpoint::Arguments;
@@ -93,6 +97,13 @@ impl Client {
         }
         let http = builder.build().map_err(|error| wrong("TLS", error))?;
         Ok(Self { http, base, token: connection.token })
+    }
+
+    /// The same with a token.
+    #[must_use]
+    pub fn with_token(mut self, token: SecretString) -> Self {
+        self.token = Some(token);
+        self
     }
 
     /// The server's address.
@@ -228,7 +239,7 @@ fn address(text: &str, allow_plaintext: bool) -> Result<Url, ClientError> {
 }
 
 /// Whether an address is this machine.
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -29,7 +29,7 @@ pub mod rollouts;
 pub mod tls;
 pub mod tracing;
 
-pub use grpc::{Grpc, Token};
+pub use grpc::{Grpc, SenderCertificate, Token};
 pub use health::Microservices;
 pub use http::Http;
 pub use logging::Logging;

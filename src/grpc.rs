@@ -30,14 +30,14 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
-use crate::app::receive::{Arrival, Refusal};
+use crate::app::receive::{Arrival, Refusal, Scope};
 use crate::app::{App, traces};
-use crate::config::Token;
+use crate::config::Grpc;
 use crate::domain::audit::{Origin, Via};
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::names::EventId;
 use crate::store::{EventState, Outcome, StoreError};
-use crate::tls::{CertificateError, Certificates};
+use crate::tls::{self, CertificateError, Certificates};
 
 pub use crate::app::receive::{Receipt, Taken, new_id};
 
@@ -171,8 +171,7 @@ impl Service {
         Self { app, slots }
     }
 
-    async fn execute(&self, message: ExecuteRequest, address: Option<IpAddr>) -> Result<Receipt, Status> {
-        let tokens = &self.app.config.grpc.tokens;
+    async fn execute(&self, message: ExecuteRequest, from: Sender) -> Result<Receipt, Status> {
         let (spec, token) = match spec(&message.resource) {
             Ok(mut spec) => {
                 let token = spec.remove("token");
@@ -180,12 +179,12 @@ impl Service {
             }
             Err(fault) => (Err(fault), None),
         };
-        let caller = authenticate(tokens, token.as_ref().and_then(Value::as_str))?;
-        let scope = caller.map(Token::scope).unwrap_or_default();
+        let caller = authenticate(&self.app.config.grpc, token.as_ref(), &from.names)?;
+        let scope = caller.as_ref().map(|caller| caller.scope).unwrap_or_default();
         let origin = Origin {
-            actor: caller.map_or_else(|| ANYBODY.to_owned(), |token| token.name.clone()),
+            actor: caller.as_ref().map_or(ANYBODY, |caller| caller.name).to_owned(),
             via: Via::Trigger,
-            address: address.map(|address| address.to_canonical().to_string()),
+            address: from.address.map(|address| address.to_canonical().to_string()),
             request: None,
         };
         // The credential is no part of what is kept.
@@ -194,9 +193,10 @@ impl Service {
         match self.app.receive(scope, arrival, Timestamp::now()).await {
             Ok(receipt) => Ok(receipt),
             Err(Refusal::NotCovered) => {
-                let token = caller.map(|caller| &caller.name);
-                tracing::warn!(token, "a token was used for what it does not cover");
-                Err(Status::permission_denied(Refusal::NotCovered.to_string()))
+                let (name, credential) =
+                    caller.map_or((ANYBODY, "token"), |caller| (caller.name, caller.credential));
+                tracing::warn!(name, credential, "a credential was used for what it does not cover");
+                Err(Status::permission_denied(format!("the {credential} does not cover this")))
             }
             Err(Refusal::Store(error)) => Err(refusal(error)),
         }
@@ -247,10 +247,11 @@ impl Trigger for Service {
         let Ok(_slot) = self.slots.try_acquire() else {
             return Err(Status::resource_exhausted("too many calls at once; try again"));
         };
-        let address = address(request.extensions());
+        let from = Sender::of(request.extensions());
+        let address = from.address;
         let said =
             request.metadata().get("traceparent").and_then(|said| said.to_str().ok()).map(str::to_owned);
-        let call = Self::execute(self, request.into_inner(), address);
+        let call = Self::execute(self, request.into_inner(), from);
         let trace_id = said.as_deref().and_then(traces::id);
         let address = address.map(tracing::field::display);
         let span = tracing::info_span!("grpc", call = "Execute", address, trace_id);
@@ -269,10 +270,21 @@ impl Trigger for Service {
 }
 
 /// From where a call comes: with TLS the connection says so in another way.
-fn address(extensions: &tonic::Extensions) -> Option<IpAddr> {
-    let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-    let secure = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>()?.get_ref().remote_addr();
-    Some(plain.or_else(secure)?.ip())
+#[derive(Debug, Default)]
+struct Sender {
+    address: Option<IpAddr>,
+    /// The names of the client certificate, which the handshake has verified.
+    names: Vec<String>,
+}
+
+impl Sender {
+    fn of(extensions: &tonic::Extensions) -> Self {
+        let plain = extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+        let secure = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
+        let address = plain.or_else(|| secure?.get_ref().remote_addr()).map(|address| address.ip());
+        let certificates = secure.and_then(TlsConnectInfo::peer_certs);
+        Self { address, names: certificates.map(|found| tls::names(&found)).unwrap_or_default() }
+    }
 }
 
 /// The YAML map of `custom.spec` as a compact JSON object. Pure, because every retry asks for it again.
@@ -318,22 +330,46 @@ fn without_token(resource: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Who calls; none where nobody has to say so.
+/// Who calls.
+#[derive(Debug)]
+struct Caller<'a> {
+    name: &'a str,
+    /// By which it is known: a token or a certificate.
+    credential: &'static str,
+    scope: Scope<'a>,
+}
+
+/// Who calls; none where nobody has to say so. A token in `spec` is what counts where there is one; where there is
+/// none, the client certificate does.
 ///
 /// All tokens are compared, each in constant time and by its hash, so that time tells nothing of any of them.
-fn authenticate<'a>(tokens: &'a [Token], given: Option<&str>) -> Result<Option<&'a Token>, Status> {
-    if tokens.is_empty() {
+fn authenticate<'a>(
+    settings: &'a Grpc,
+    token: Option<&Value>,
+    names: &[String],
+) -> Result<Option<Caller<'a>>, Status> {
+    if !settings.has_login() {
         return Ok(None);
     }
-    let given = Sha256::digest(given.unwrap_or_default().as_bytes());
+    if token.is_none()
+        && let Some(known) = settings.certificates.iter().find(|known| names.contains(&known.name))
+    {
+        return Ok(Some(Caller { name: &known.name, credential: "certificate", scope: known.scope() }));
+    }
+    let given = token.and_then(Value::as_str).unwrap_or_default();
+    let given = Sha256::digest(given.as_bytes());
     let mut caller = None;
-    for token in tokens {
+    for token in &settings.tokens {
         let right = Sha256::digest(token.token.expose_secret().as_bytes());
         if bool::from(right.as_slice().ct_eq(given.as_slice())) {
-            caller = Some(token);
+            caller = Some(Caller { name: &token.name, credential: "token", scope: token.scope() });
         }
     }
-    caller.map(Some).ok_or_else(|| Status::unauthenticated("the token in `spec` is missing or wrong"))
+    let wrong = match (token, settings.certificates.is_empty()) {
+        (None, false) => "there is no token in `spec`, and no client certificate that is known",
+        (Some(_), _) | (None, true) => "the token in `spec` is missing or wrong",
+    };
+    caller.map(Some).ok_or_else(|| Status::unauthenticated(wrong))
 }
 
 /// The one place where the store's errors become answers. What went wrong inside is logged, not sent.

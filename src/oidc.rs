@@ -79,6 +79,9 @@ pub struct Metadata {
     /// Where the command line begins a login; none where the provider cannot do that.
     #[serde(default)]
     pub device_authorization_endpoint: Option<String>,
+    /// Where tokens are given back (RFC 7009); none where the provider cannot do that.
+    #[serde(default)]
+    pub revocation_endpoint: Option<String>,
 }
 
 /// A provider. What it said is kept.

@@ -1,13 +1,16 @@
 //! What a request would do, without doing it: the plan of a commit, or of values that are not in any yet.
 
+use jiff::Timestamp;
+
 use super::App;
 use super::customers::{self, Layout};
 use super::draft::{draft, load};
-use super::intake::Later;
+use super::intake::{Later, deployment_id};
+use crate::domain::deployment::{Brief, Deployment};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::event::{Request, Trigger};
-use crate::domain::names::{CustomerId, Environment};
-use crate::domain::plan::Plan;
+use crate::domain::names::{CustomerId, Environment, EventId};
+use crate::domain::plan::{Plan, fingerprint};
 use crate::ports::SourceError;
 use crate::store::PlaceFilter;
 
@@ -22,6 +25,24 @@ pub struct DryRun {
     pub warnings: Vec<Diagnostic>,
     /// Whether somebody would have to agree first.
     pub needs_approval: bool,
+}
+
+impl DryRun {
+    /// The deployment that the plan would become, as it would begin.
+    pub fn deployment(self, app: &App, event: EventId, request: &Request, now: Timestamp) -> Deployment {
+        let plan = self.plan;
+        Deployment::new(Brief {
+            id: deployment_id(&event, &plan.customer, &plan.environment),
+            event,
+            requested_by: request.requested_by.clone(),
+            created_at: now,
+            whole: false,
+            digest: fingerprint(&""),
+            path: String::new(),
+            policy: app.config.policy(&plan.environment),
+            plan,
+        })
+    }
 }
 
 /// Plans what a request asks of one customer in one environment, and stores nothing. Where values are given they take

@@ -437,7 +437,11 @@ fn wants(request: &Request, target: &Target) -> bool {
 }
 
 /// The id of the deployment that an event makes for a customer and environment: always the same one.
-fn deployment_id(event: &EventId, customer: &CustomerId, environment: &Environment) -> DeploymentId {
+pub(super) fn deployment_id(
+    event: &EventId,
+    customer: &CustomerId,
+    environment: &Environment,
+) -> DeploymentId {
     let hash = fingerprint(&(event, customer, environment));
     match format!("d-{}", &hash.as_str()[..12]).parse() {
         Ok(id) => id,

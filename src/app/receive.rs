@@ -105,7 +105,7 @@ impl App {
         let Understood { mut request, trace } = match request {
             Ok(understood) => understood,
             Err(faults) => {
-                let kept = self.bury(id, faults.clone(), resource, payload, now).await?;
+                let kept = self.bury(id, faults.clone(), resource, payload, origin, now).await?;
                 return Ok(Receipt {
                     event: kept.to_string(),
                     status: Taken::DeadLetter,

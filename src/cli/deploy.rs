@@ -58,7 +58,7 @@ pub struct Options {
 
 /// Stores the request and, where asked to, waits for its end.
 pub(super) async fn run(common: &Common, options: Options) -> Result<Exit, Failure> {
-    let system = match common.server.client()? {
+    let system = match common.server.client().await? {
         Some(client) => System::There(client),
         None if options.dry_run => {
             let message = "--dry-run needs --server: a running server knows what runs now (`plan PATH` compares \

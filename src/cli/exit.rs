@@ -75,6 +75,12 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.message)
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::new(Exit::Failure, format!("{error:#}"))
@@ -140,7 +146,7 @@ impl From<ClientError> for Failure {
         let exit = match &error {
             ClientError::Setting(_) => Exit::Usage,
             ClientError::Unreachable { .. } => Exit::Unavailable,
-            ClientError::Redirect { .. } => Exit::Refused,
+            ClientError::Redirect { .. } | ClientError::Login(_) => Exit::Refused,
             ClientError::Unreadable { .. } => Exit::Failure,
             ClientError::Refused { status, .. } => match status {
                 400 | 413 | 415 | 422 => Exit::InvalidInput,
@@ -154,6 +160,7 @@ impl From<ClientError> for Failure {
         let diagnostics = match error {
             ClientError::Refused { problem, .. } => problem.diagnostics,
             ClientError::Setting(_)
+            | ClientError::Login(_)
             | ClientError::Unreachable { .. }
             | ClientError::Redirect { .. }
             | ClientError::Unreadable { .. } => Vec::new(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use secrecy::SecretString;
 
+use super::credentials::Place;
 use super::{Command, Exit, Failure};
 use crate::client::{Client, Connection};
 
@@ -46,17 +47,44 @@ impl Options {
         self.server.is_some()
     }
 
-    /// A client of the server, where one is given.
-    pub(super) fn client(&self) -> Result<Option<Client>, Failure> {
+    /// A client of the server, where one is given: with the token that is given, or with the stored login.
+    pub(super) async fn client(&self) -> Result<Option<Client>, Failure> {
+        let Some(client) = self.anonymous()? else { return Ok(None) };
+        let token = match self.token()? {
+            Some(token) => Some(token),
+            None => match Place::of(client.server()) {
+                Some(place) => place.token(self.ca()?.as_deref()).await?,
+                None => None,
+            },
+        };
+        Ok(Some(match token {
+            Some(token) => client.with_token(token),
+            None => client,
+        }))
+    }
+
+    /// A client without a token.
+    pub(super) fn anonymous(&self) -> Result<Option<Client>, Failure> {
         let Some(server) = &self.server else { return Ok(None) };
         let connection = Connection {
             server: server.clone(),
-            token: self.token()?,
-            ca: self.ca.as_deref().map(read).transpose()?.map(String::into_bytes),
+            token: None,
+            ca: self.ca()?,
             identity: self.identity()?,
             allow_plaintext: self.allow_plaintext,
         };
         Ok(Some(Client::new(connection)?))
+    }
+
+    /// The certificates of `--ca`.
+    pub(super) fn ca(&self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.ca.as_deref().map(read).transpose()?.map(String::into_bytes))
+    }
+
+    /// Where a token comes from that goes before a stored login, if one does.
+    pub(super) fn token_from(&self) -> Option<String> {
+        let variable = || std::env::var_os(TOKEN).map(|_| TOKEN.to_owned());
+        self.token_file.as_ref().map(|file| file.display().to_string()).or_else(variable)
     }
 
     fn token(&self) -> Result<Option<SecretString>, Failure> {
@@ -96,7 +124,7 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
 }
 
 /// A file that only its owner may read.
-fn read_secret(file: &Path) -> Result<String, Failure> {
+pub(super) fn read_secret(file: &Path) -> Result<String, Failure> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -125,7 +153,10 @@ pub(super) fn check(command: &Command) -> Result<(), Failure> {
         Command::Migrate => "migrate",
         Command::Schema(_) => "schema",
         Command::Completion(_) => "completion",
-        Command::Deploy(_)
+        Command::Login
+        | Command::Logout
+        | Command::Whoami
+        | Command::Deploy(_)
         | Command::Status(_)
         | Command::Why(_)
         | Command::History(_)

@@ -50,7 +50,7 @@ pub(super) enum System {
 impl System {
     /// What is to be looked at; a database has to be there.
     pub(super) async fn existing(common: &Common) -> Result<Self, Failure> {
-        match common.server.client()? {
+        match common.server.client().await? {
             Some(client) => Ok(Self::There(client)),
             None => Ok(Self::Here(parts::existing_store(common).await?)),
         }

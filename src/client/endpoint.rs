@@ -44,6 +44,8 @@ endpoints! {
     EVENTS = read("/api/v1/events", &["customer", "source", "state", "limit", "cursor"]);
     EVENT = read("/api/v1/events/{id}", &[]);
     LETTERS = read("/api/v1/dead-letters", &["limit", "cursor"]);
+    LOGIN = read("/api/v1/login", &[]);
+    ME = read("/api/v1/me", &[]);
     STREAM = read("/api/v1/events/stream", &[]);
     DEPLOY = write("/api/v1/deployments");
     ROLLBACK = write("/api/v1/rollback");

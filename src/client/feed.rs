@@ -56,6 +56,7 @@ impl Feed {
             ClientError::Refused { status: 429 | 502 | 503 | 504, retry_after, .. } => (true, *retry_after),
             ClientError::Refused { .. }
             | ClientError::Setting(_)
+            | ClientError::Login(_)
             | ClientError::Redirect { .. }
             | ClientError::Unreadable { .. } => (false, None),
         };

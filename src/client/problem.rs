@@ -66,6 +66,9 @@ pub enum ClientError {
     /// An option is wrong.
     #[error("{0}")]
     Setting(String),
+    /// There is no token to be had.
+    #[error("{0}")]
+    Login(String),
     /// Nothing answers there.
     #[error("{} does not answer: {reason}", host(.url))]
     Unreachable {
@@ -141,6 +144,6 @@ fn advice(status: u16, url: &Url) -> String {
 }
 
 /// A text without anything that could move a terminal's cursor.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }

@@ -39,7 +39,10 @@ fn may_help(error: &ClientError) -> bool {
     match error {
         ClientError::Unreachable { .. } => true,
         ClientError::Refused { status, .. } => matches!(status, 429 | 502 | 503 | 504),
-        ClientError::Setting(_) | ClientError::Redirect { .. } | ClientError::Unreadable { .. } => false,
+        ClientError::Setting(_)
+        | ClientError::Login(_)
+        | ClientError::Redirect { .. }
+        | ClientError::Unreadable { .. } => false,
     }
 }
 

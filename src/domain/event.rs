@@ -302,7 +302,8 @@ fn push(push: &Map<String, Value>, happening: &Happening<'_>, faults: &mut Vec<D
     let after = commit(push, "after", faults);
     let reference = text(push, "ref");
     if !reference.is_some_and(|text| text.starts_with("refs/") && text.len() <= 1024) {
-        let message = format!("`ref` is {reference:?}: a push has a full ref such as `refs/heads/main`");
+        let given = reference.map_or_else(|| "missing".to_owned(), |text| format!("{text:?}"));
+        let message = format!("`ref` is {given}: a push has a full ref such as `refs/heads/main`");
         faults.push(fault("payload", message));
     }
     let repository = push.get("repository").and_then(|repository| repository.get("full_name"));

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::catalog::Order;
 use super::deployment::{Command, Deployment, Effect, Input, ServiceState, State, step};
 use super::names::{Revision, Wave};
-use super::plan::Action;
+use super::plan::{Action, Change};
 
 /// What a command would do to a deployment as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,6 +86,41 @@ pub fn preview(deployment: &Deployment, command: Command, now: Timestamp) -> Pre
     // Those with a turn first, in its order; then what is left as it is.
     services.sort_by_key(|service| service.turn.unwrap_or(u32::MAX));
     Preview { refused: None, from: before, to: after.state().word(), services }
+}
+
+/// What a rollback that was just planned would do once its turn comes and it is agreed to: services in the order of
+/// their turns, then those that were asked for and are left as they are, with the reason.
+pub fn of_rollback(planned: &Deployment, asked: impl Fn(&Change) -> bool, now: Timestamp) -> Vec<Affected> {
+    let mut after = planned.clone();
+    after.brief.policy.needs_approval = false;
+    let step = step(&mut after, Input::Start, now);
+    let turns = turns_back(&after);
+    let mut services = Vec::new();
+    for (at, change) in planned.brief.plan.changes.iter().enumerate() {
+        let turn = turns.get(at).copied().flatten();
+        if turn.is_none() && !asked(change) {
+            continue;
+        }
+        let told =
+            step.transitions.iter().rev().find(|moved| moved.service.as_deref() == Some(change.name()));
+        let cause = match (change.action == Action::Sync, turn, told) {
+            (true, None, Some(moved)) => moved.cause.clone(),
+            (true, _, _) => "it ran this healthily before".to_owned(),
+            (false, _, _) => "nothing else ran healthily before, so it is left as it is".to_owned(),
+        };
+        let back = turn.and(change.previous.as_ref());
+        services.push(Affected {
+            service: change.name().to_owned(),
+            wave: change.wave,
+            turn,
+            from: planned.progress.services[at].word(),
+            to: after.progress.services[at].word(),
+            revision: back.map(|previous| previous.revision.clone()),
+            cause,
+        });
+    }
+    services.sort_by_key(|service| service.turn.unwrap_or(u32::MAX));
+    services
 }
 
 /// The turn of each service that goes back, dependants first: that of the state machine, which starts one as soon as

@@ -187,6 +187,30 @@ impl Wish {
     }
 }
 
+/// A rollback of a service, a wave or everything, as it would be asked for.
+pub(super) async fn rollback(
+    server: &Server,
+    caller: &Caller,
+    customer: CustomerId,
+    environment: Environment,
+    service: Option<ServiceName>,
+    wave: Option<Wave>,
+) -> Result<wish::Wish, Problem> {
+    let wish = Wish {
+        customer,
+        environment: Some(environment),
+        source: None,
+        revision: None,
+        service,
+        wave,
+        order: None,
+        check: false,
+        force: false,
+        id: None,
+    };
+    wish.placed(server, caller, Role::Operator, Kind::Rollback).await
+}
+
 /// Stores what is asked for with a service or a wave in its path.
 pub(super) async fn asked(
     server: &Server,

@@ -20,7 +20,7 @@ use super::problem::Problem;
 use super::{Server, deployments, etag};
 use crate::app::{self, wish};
 use crate::domain::access::Role;
-use crate::domain::deployment::Command;
+use crate::domain::deployment::{Command, Deployment};
 use crate::domain::names::{DeploymentId, ServiceName};
 
 pub(super) fn routes() -> OpenApiRouter<Server> {
@@ -112,13 +112,25 @@ impl Order {
         let Self { server, caller, id, headers } = self;
         let deployment = deployments::find(&server, &caller, role, &id).await?;
         etag::check(&headers, &deployment)?;
-        let own = deployment.brief.requested_by == caller.name() && !caller.is_local();
-        if matches!(command, Command::Approve { .. }) && own && !server.app.config.approval.by_requester {
-            return Err(Problem::forbidden("who asked for a deployment cannot approve it"));
+        if let Some(reason) = refuses(&server, &caller, &deployment, &command) {
+            return Err(Problem::forbidden(reason));
         }
         let taken = app::command(&server.app.store, &id, &caller.origin(), command, Timestamp::now()).await?;
         Ok((StatusCode::ACCEPTED, Json(Sent { deployment: id, state: taken.state().word() })))
     }
+}
+
+/// Why this caller of all may not give a command, whatever its roles are; none where it may.
+pub(super) fn refuses(
+    server: &Server,
+    caller: &Caller,
+    deployment: &Deployment,
+    command: &Command,
+) -> Option<&'static str> {
+    let own = deployment.brief.requested_by == caller.name() && !caller.is_local();
+    let approves = matches!(command, Command::Approve { .. });
+    (approves && own && !server.app.config.approval.by_requester)
+        .then_some("who asked for a deployment cannot approve it")
 }
 
 /// Agrees to the plan of a deployment.

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::header::{HeaderName, LOCATION, SET_COOKIE};
+use axum::http::header::{ACCEPT, HeaderName, LOCATION, SET_COOKIE};
 use axum::http::{Extensions, HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -54,6 +54,8 @@ struct Device {
     client_id: String,
     device_authorization_endpoint: String,
     token_endpoint: String,
+    /// Where tokens are given back (RFC 7009); none where the provider cannot do that.
+    revocation_endpoint: Option<String>,
     scopes: Vec<String>,
     /// For whom the access token is to be.
     audience: String,
@@ -72,6 +74,7 @@ async fn ways(State(server): State<Server>) -> Result<Json<Ways>, Problem> {
                 client_id: device.client_id.clone(),
                 device_authorization_endpoint: endpoint,
                 token_endpoint: metadata.token_endpoint,
+                revocation_endpoint: metadata.revocation_endpoint,
                 scopes: device.scopes.clone(),
                 audience: provider.settings().audience.clone(),
             })
@@ -139,8 +142,16 @@ struct Return {
     (status = 404, description = "There is no login by the browser", body = Problem,
         content_type = "application/problem+json"),
 ))]
-async fn login(State(server): State<Server>, Query(asked): Query<Return>) -> Result<Response, Problem> {
-    let (provider, login) = by_browser(&server)?;
+async fn login(
+    State(server): State<Server>,
+    headers: HeaderMap,
+    Query(asked): Query<Return>,
+) -> Result<Response, Problem> {
+    shown(&headers, begin(&server, asked).await)
+}
+
+async fn begin(server: &Server, asked: Return) -> Result<Response, Problem> {
+    let (provider, login) = by_browser(server)?;
     let attempt = Attempt::new();
     let url = provider.login_url(login, &attempt).await?;
     let back = asked.r#return.filter(|path| is_own_path(path)).unwrap_or_else(|| "/".into());
@@ -175,8 +186,17 @@ async fn callback(
     extensions: Extensions,
     Query(brought): Query<Brought>,
 ) -> Result<Response, Problem> {
-    let (provider, login) = by_browser(&server)?;
-    let began = session::read(&headers, ATTEMPT).and_then(|kept| unkept(&kept));
+    shown(&headers, end(&server, &headers, &extensions, brought).await)
+}
+
+async fn end(
+    server: &Server,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    brought: Brought,
+) -> Result<Response, Problem> {
+    let (provider, login) = by_browser(server)?;
+    let began = session::read(headers, ATTEMPT).and_then(|kept| unkept(&kept));
     let began = began.ok_or_else(|| Problem::unauthenticated("this browser began no login; try again"))?;
     let (attempt, back) = began;
     let state = brought.state.unwrap_or_default();
@@ -189,12 +209,29 @@ async fn callback(
     };
     let person = provider.redeem(login, &attempt, &code).await?;
     tracing::info!(caller = person.name, groups = person.groups.len(), "logged in");
-    let cookie = session::begin(&server, login, person, &extensions, Timestamp::now()).await?;
+    let cookie = session::begin(server, login, person, extensions, Timestamp::now()).await?;
     let over = session::cookie(login, ATTEMPT, "/auth", &SecretString::from("-"), 0)?;
     let mut response = (StatusCode::SEE_OTHER, [(LOCATION, back)]).into_response();
     response.headers_mut().append(SET_COOKIE, cookie);
     response.headers_mut().append(SET_COOKIE, over);
     Ok(response)
+}
+
+/// Somebody in front of a browser is led to the page, which says that the login did not work; programs get the problem.
+/// The address only holds which of the page's own sentences it is: anybody can make somebody follow a link.
+fn shown(headers: &HeaderMap, result: Result<Response, Problem>) -> Result<Response, Problem> {
+    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    match result {
+        Err(problem) if accepts.contains("text/html") => {
+            let word = match StatusCode::from_u16(problem.status) {
+                Ok(StatusCode::UNAUTHORIZED) => "refused",
+                Ok(StatusCode::NOT_FOUND) => "absent",
+                _ => "unavailable",
+            };
+            Ok((StatusCode::SEE_OTHER, [(LOCATION, format!("/#/login?{word}"))]).into_response())
+        }
+        result => result,
+    }
 }
 
 /// Ends a login.

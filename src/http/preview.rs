@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::caller::Caller;
 use super::problem::Problem;
-use super::{Server, deployments};
+use super::{Server, commands, deployments};
 use crate::domain::access::Role;
 use crate::domain::deployment::{Command, Deployment};
 use crate::domain::names::{DeploymentId, Revision, Wave};
@@ -69,7 +69,7 @@ impl Word {
 /// What a command would do to a deployment as it is now.
 #[derive(Debug, Serialize, ToSchema)]
 struct Preview {
-    /// Why it would be refused now; none where it would be taken.
+    /// Why it would be refused now; none where it would be taken. A role that is missing is not looked at.
     refused: Option<String>,
     /// Whether a new deployment of the same commit would be asked for, because this one is over.
     anew: bool,
@@ -83,7 +83,7 @@ struct Preview {
 
 /// A service that would be moved.
 #[derive(Debug, Serialize, ToSchema)]
-struct Moved {
+pub(super) struct Moved {
     /// The service, or `base`.
     service: String,
     /// Its wave; none for the shared part.
@@ -124,9 +124,11 @@ async fn of_command(
     if command == Word::Retry && deployment.state().is_finished() {
         return Ok(Json(anew(&deployment, service.as_deref())));
     }
-    let seen = preview(&deployment, command.command(service)?, Timestamp::now());
+    let wanted = command.command(service)?;
+    let not_by_this_one = commands::refuses(&server, &caller, &deployment, &wanted).map(str::to_owned);
+    let seen = preview(&deployment, wanted, Timestamp::now());
     Ok(Json(Preview {
-        refused: seen.refused,
+        refused: seen.refused.or(not_by_this_one),
         anew: false,
         from: seen.from,
         to: seen.to,

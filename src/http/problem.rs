@@ -30,7 +30,7 @@ pub(super) struct Problem {
     /// The status in words.
     title: &'static str,
     /// The status.
-    status: u16,
+    pub(super) status: u16,
     /// What is wrong, in one sentence.
     detail: String,
     /// All that is wrong with the input, each with its place.
@@ -94,19 +94,19 @@ impl Problem {
 
     /// What a repository, the cluster or the database could not give.
     pub(super) fn unread(error: &Later) -> Self {
-        match error {
-            Later::Source(SourceError::MissingRevision { .. }) => Self::not_found("commit"),
-            error if error.may_pass() => {
-                tracing::warn!(%error, "what is asked for cannot be read now");
-                let whose = match error {
-                    Later::Source(_) => "the repository",
-                    Later::Cluster(_) => "the cluster",
-                    Later::Store(_) => "the database",
-                };
-                Self::later(format!("{whose} does not answer"), 5)
-            }
-            error => Self::input(error.to_string(), Vec::new()),
+        if let Later::Source(SourceError::MissingRevision { .. }) = error {
+            return Self::not_found("commit");
         }
+        if !error.may_pass() {
+            return Self::input(error.to_string(), Vec::new());
+        }
+        tracing::warn!(%error, "what is asked for cannot be read now");
+        let whose = match error {
+            Later::Source(_) => "the repository",
+            Later::Cluster(_) => "the cluster",
+            Later::Store(_) => "the database",
+        };
+        Self::later(format!("{whose} does not answer"), 5)
     }
 
     /// The answer, with the request's id in it.

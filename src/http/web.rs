@@ -46,6 +46,7 @@ static FILES: LazyLock<BTreeMap<&str, File>> = LazyLock::new(|| {
         SVG: "favicon.svg";
         CSS: "css/base.css", "css/graph.css", "css/parts.css";
         JS:
+            "js/affected.js",
             "js/api.js",
             "js/commands.js",
             "js/diagnostics.js",
@@ -58,11 +59,13 @@ static FILES: LazyLock<BTreeMap<&str, File>> = LazyLock::new(|| {
             "js/login.js",
             "js/main.js",
             "js/notice.js",
+            "js/rights.js",
             "js/session.js",
             "js/state.js",
             "js/stream.js",
             "js/table.js",
             "js/tabs.js",
+            "js/takeback.js",
             "js/theme.js",
             "js/time.js",
             "js/views/audit.js",

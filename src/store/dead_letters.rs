@@ -41,13 +41,13 @@ pub struct StoredLetter {
 }
 
 impl Store {
-    /// Keeps a dead letter. The same bytes again only raise its count. Answers its id.
+    /// Keeps a dead letter, and records who sent it. The same bytes again only raise its count. Answers its id.
     ///
     /// # Errors
     /// As [`Store::accept`].
-    pub async fn dead_letter(&self, letter: DeadLetter) -> Result<EventId, StoreError> {
+    pub async fn dead_letter(&self, letter: DeadLetter, origin: Origin) -> Result<EventId, StoreError> {
         let keep = self.inner.settings.dead_letters;
-        self.write(Bury::new(letter, keep)?).await
+        self.write(Bury::new(letter, origin, keep)?).await
     }
 
     /// The dead letters, the newest first.
@@ -181,6 +181,8 @@ fn hex(bytes: &[u8]) -> String {
 struct Bury {
     id: EventId,
     received_at: Timestamp,
+    origin: Origin,
+    detail: Value,
     digest: String,
     faults: String,
     resource: String,
@@ -189,13 +191,15 @@ struct Bury {
 }
 
 impl Bury {
-    fn new(letter: DeadLetter, keep: u32) -> Result<Self, StoreError> {
+    fn new(letter: DeadLetter, origin: Origin, keep: u32) -> Result<Self, StoreError> {
         let mut digest = Sha256::new();
         // The length keeps the two apart.
         digest.update((letter.resource.len() as u64).to_le_bytes());
         digest.update(&letter.resource);
         digest.update(&letter.payload);
         Ok(Self {
+            detail: json!({ "letter": letter.id, "faults": letter.faults.len() }),
+            origin,
             digest: hex(&digest.finalize()),
             faults: to_json(&letter.faults)?,
             resource: to_text(&letter.resource),
@@ -228,9 +232,19 @@ impl Write for Bury {
         .await?;
         sqlx::query("DELETE FROM dead_letters WHERE seq <= (SELECT max(seq) FROM dead_letters) - $1")
             .bind(i64::from(self.keep.max(1)))
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
-        name(&row, "id")
+        let kept: EventId = name(&row, "id")?;
+        // The same again is counted where it is kept.
+        if kept == self.id {
+            let entry = Entry {
+                detail: &self.detail,
+                after: Some("dead-letter"),
+                ..Entry::of(self.received_at, &self.origin, "dead-letter")
+            };
+            audit::put(connection, entry).await?;
+        }
+        Ok(kept)
     }
 }
 

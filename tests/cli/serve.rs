@@ -103,7 +103,7 @@ fn an_address_for_others_needs_encryption_and_tokens() {
     check_config("grpc:\n  listen: 0.0.0.0:0\n", &serve, &["grpc.listen", "allow-plaintext"]);
     check_config("grpc:\n  listen: \"[::]:0\"\n", &serve, &["is not a loopback address"]);
     let without_tokens = "grpc:\n  listen: 0.0.0.0:0\n  allow-plaintext: true\n";
-    check_config(without_tokens, &serve, &["without `grpc.tokens` anybody could deploy"]);
+    check_config(without_tokens, &serve, &["without `grpc.tokens` or `grpc.certificates` anybody could"]);
     let without_tls = "grpc:\n  listen: 0.0.0.0:0\n  tokens: [{name: a, token: canary}]\n";
     check_config(without_tls, &serve, &["`grpc.tls`"]);
 }

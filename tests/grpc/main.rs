@@ -7,6 +7,7 @@
 mod support;
 
 mod access;
+mod certificates;
 mod execute;
 mod fetch;
 mod once;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::people::{ADMIN, APPROVER_A, NOBODY, OPERATOR_A, OPERATOR_B, VIEWER_A, settings};
-use crate::support::web::Web;
+use crate::support::web::{Answer, Web};
 use crate::support::world::World;
 
 #[tokio::test]
@@ -189,6 +189,10 @@ async fn who_asked_for_a_deployment_does_not_approve_it() {
     let path = format!("/api/v1/deployments/{id}/approve");
     let problem = web.post_as(ADMIN, &path, &json!({})).await.problem(403);
     assert_eq!(problem["detail"], "who asked for a deployment cannot approve it");
+    let preview = format!("/api/v1/deployments/{id}/preview?command=approve");
+    let refused = |answer: Answer| answer.json()["refused"].clone();
+    assert_eq!(refused(web.get_as(ADMIN, &preview).await), "who asked for a deployment cannot approve it");
+    assert_eq!(refused(web.get_as(APPROVER_A, &preview).await), Value::Null);
     web.post_as(APPROVER_A, &path, &json!({"plan": "00000000"})).await.problem(409);
     assert_eq!(web.post_as(APPROVER_A, &path, &json!({})).await.status, 202);
     running.ended(&id).await;

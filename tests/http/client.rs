@@ -20,18 +20,18 @@ use crate::support::world::World;
 const LOOKS: usize = 5;
 
 /// The binary, with nothing of this machine's environment but where programs are.
-fn program(arguments: &[&str]) -> Command {
+pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_argocd-orchestrator"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).args(arguments);
     command.kill_on_drop(true);
     command
 }
 
-async fn ended(command: &mut Command) -> Output {
+pub async fn ended(command: &mut Command) -> Output {
     tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap()
 }
 
-async fn asking(server: &str, arguments: &[&str]) -> Output {
+pub async fn asking(server: &str, arguments: &[&str]) -> Output {
     ended(program(arguments).args(["--server", server])).await
 }
 
@@ -39,21 +39,21 @@ async fn beside(data: &Path, arguments: &[&str]) -> Output {
     ended(program(arguments).arg("--data-dir").arg(data)).await
 }
 
-fn url(web: &Web) -> String {
+pub fn url(web: &Web) -> String {
     format!("http://{}", web.address)
 }
 
-fn out(output: &Output) -> &str {
+pub fn out(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
-fn err(output: &Output) -> &str {
+pub fn err(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
 /// It ends with this code and says this.
 #[track_caller]
-fn ends(output: &Output, exit: i32, said: &str) {
+pub fn ends(output: &Output, exit: i32, said: &str) {
     let told = format!("{}{}", out(output), err(output));
     assert_eq!(output.status.code(), Some(exit), "{told}");
     assert!(told.contains(said), "no {said:?} in {told}");

@@ -123,6 +123,11 @@ async fn a_login_that_this_browser_did_not_begin_is_worth_nothing() {
         .await
         .problem(401);
     web.send("GET", "/auth/callback", &[("cookie", &attempt)], b"").await.problem(401);
+    // Somebody in front of a browser gets to the page, with nothing of the provider's words in the address.
+    let shown = [("cookie", &*attempt), ("accept", "text/html,*/*;q=0.8")];
+    let failed = "/auth/callback?state=x&error=call-this-number";
+    let led = web.send("GET", failed, &shown, b"").await;
+    assert_eq!((led.status, led.header("location")), (303, Some("/#/login?refused")));
     assert!(audit(&web).await.is_empty());
     // The one who began it still can.
     let ended = web.send("GET", &back, &[("cookie", &attempt)], b"").await;

@@ -7,8 +7,10 @@
 mod support;
 
 mod access;
+mod answers;
 mod audit;
 mod client;
+mod device;
 mod frame;
 mod login;
 mod metrics;
@@ -18,6 +20,7 @@ mod page;
 mod people;
 mod plans;
 mod reading;
+mod rollback;
 mod stream;
 mod swagger;
 mod tls;

@@ -1,6 +1,6 @@
 //! HTTPS from files that change, and callers who show a certificate.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use argocd_orchestrator::config::Tls;
@@ -11,76 +11,23 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::client::{ended, ends, err, program};
 use crate::people::settings;
+use crate::support::authority::{Authority, Pair};
 use crate::support::web::Web;
 use crate::support::world::World;
-
-/// An authority, and a folder with what it issued.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
-}
-
-/// A certificate and its key.
-struct Pair {
-    certificate: String,
-    key: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        Self { issuer, folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn issue(&self, name: &str) -> Pair {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        let name = name.to_owned();
-        params.subject_alt_names.push(match name.contains("://") {
-            true => SanType::URI(name.try_into().unwrap()),
-            false => SanType::DnsName(name.try_into().unwrap()),
-        });
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Pair { certificate: certificate.pem(), key: key.serialize_pem() }
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    /// Writes what the server is to show.
-    fn serve(&self, pair: &Pair) -> Tls {
-        Tls {
-            certificate: self.write("server.pem", &pair.certificate),
-            key: self.write("server-key.pem", &pair.key),
-            client_ca: Some(self.write("ca.pem", &self.issuer.pem())),
-            require_client_certificate: false,
-        }
-    }
-
-    fn file(&self, name: &str) -> &Path {
-        Box::leak(self.folder.path().join(name).into_boxed_path())
-    }
-}
 
 /// Asks who it is over TLS, with a certificate or without. Gives what the server showed as well.
 async fn who(web: &Web, trusted: &Authority, own: Option<&Pair>) -> Result<(u16, Value, Vec<u8>), String> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(trusted.issuer.pem().as_bytes()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_slice(trusted.pem().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_root_certificates(roots);
@@ -179,4 +126,47 @@ async fn files_that_cannot_be_used_are_named_at_the_start() {
     let served = argocd_orchestrator::http::serve(app, settings, 0, listener, Default::default()).await;
     let error = served.unwrap_err().to_string();
     assert!(error.contains("server-key.pem"), "{error}");
+}
+
+#[tokio::test]
+async fn the_command_line_trusts_the_authority_that_is_named_and_shows_its_own_certificate() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let tls = Tls { require_client_certificate: true, ..authority.serve(&authority.issue("localhost")) };
+    let (ca, strangers) = (authority.file("ca.pem"), other.write("ca.pem", &other.pem()));
+    let web = start(tls).await;
+    let server = format!("https://localhost:{}", web.address.port());
+    let own = authority.issue("mesh.example.com");
+    let certificate = authority.write("own.pem", &own.certificate);
+    let key = authority.write("own-key.pem", &own.key);
+    let foreign = other.issue("mesh.example.com");
+    let foreign = (other.write("own.pem", &foreign.certificate), other.write("own-key.pem", &foreign.key));
+    let open = authority.write("open-key.pem", &own.key);
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let nonsense = authority.write("nonsense.pem", "nonsense");
+    let cases: [(Option<&Path>, Option<(&Path, &Path)>, i32, &str); 9] = [
+        (Some(ca), Some((&certificate, &key)), 0, "mesh.example.com (certificate)"),
+        (Some(ca), None, 7, "does not answer"),
+        (Some(ca), Some((&foreign.0, &foreign.1)), 7, "does not answer"),
+        (Some(&strangers), Some((&certificate, &key)), 7, "invalid peer certificate"),
+        (None, Some((&certificate, &key)), 7, "invalid peer certificate"),
+        (Some(&nonsense), None, 2, "--ca has no certificate in it"),
+        (Some(ca), Some((&certificate, &nonsense)), 2, "--client-certificate or --client-key"),
+        (Some(ca), Some((&certificate, &open)), 3, "chmod 600"),
+        (Some(Path::new("/nowhere.pem")), None, 3, "/nowhere.pem"),
+    ];
+    for (ca, own, exit, said) in cases {
+        let mut command = program(&["whoami", "--server", &server]);
+        if let Some(ca) = ca {
+            command.arg("--ca").arg(ca);
+        }
+        if let Some((certificate, key)) = own {
+            command.arg("--client-certificate").arg(certificate).arg("--client-key").arg(key);
+        }
+        let output = ended(&mut command).await;
+        ends(&output, exit, said);
+        assert!(!err(&output).contains("PRIVATE KEY"), "{}", err(&output));
+    }
+    let alone = program(&["whoami", "--server", &server, "--client-key"]).arg(&key).output().await.unwrap();
+    ends(&alone, 2, "--client-certificate");
+    web.stop().await;
 }

@@ -4,7 +4,9 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod authority;
 pub mod canned;
+pub mod device;
 pub mod logged;
 pub mod provider;
 pub mod repo;

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use argocd_orchestrator::config::oidc::{Algorithm as Allowed, Group, Login, Oidc};
+use argocd_orchestrator::config::oidc::{Algorithm as Allowed, Device, Group, Login, Oidc};
 use argocd_orchestrator::domain::access::{All, Customers, Grant, Role};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
@@ -21,6 +22,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+
+use super::device::{CLI, Devices, Said};
 
 /// For whom access tokens have to be.
 pub const AUDIENCE: &str = "deployments";
@@ -93,6 +96,7 @@ struct Kept {
     waiting: BTreeMap<String, Waiting>,
     /// The nonce of ID tokens, where it is to be a wrong one.
     nonce: Option<String>,
+    devices: Devices,
 }
 
 /// The provider.
@@ -118,6 +122,8 @@ impl Provider {
             .route("/.well-known/openid-configuration", get(metadata))
             .route("/keys", get(keys))
             .route("/token", post(token))
+            .route("/device", post(device_code))
+            .route("/revoke", post(revoke))
             .with_state(Arc::clone(&kept));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { issuer, key, kept }
@@ -152,6 +158,16 @@ impl Provider {
             scopes: vec!["openid".into()],
             lasts: SignedDuration::from_hours(1),
         }
+    }
+
+    /// Login of the command line by the device flow.
+    pub fn device() -> Device {
+        Device { client_id: CLI.into(), scopes: vec!["openid".into(), "offline_access".into()] }
+    }
+
+    /// Looks at the device flow, or changes how it goes.
+    pub fn devices<T>(&self, look: impl FnOnce(&mut Devices) -> T) -> T {
+        look(&mut self.kept.lock().unwrap().devices)
     }
 
     /// The claims of a right access token.
@@ -235,6 +251,7 @@ async fn metadata(State(kept): State<Arc<Mutex<Kept>>>) -> Answer {
         "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
         "device_authorization_endpoint": format!("{issuer}/device"),
+        "revocation_endpoint": format!("{issuer}/revoke"),
     })))
 }
 
@@ -247,10 +264,54 @@ async fn keys(State(kept): State<Arc<Mutex<Kept>>>) -> Result<Json<JwkSet>, Stat
     Ok(Json(JwkSet { keys: kept.published.clone() }))
 }
 
-async fn token(State(kept): State<Arc<Mutex<Kept>>>, body: String) -> Answer {
-    let mut kept = kept.lock().unwrap();
+fn form(body: &str) -> BTreeMap<String, String> {
     let url: reqwest::Url = format!("http://localhost/?{body}").parse().unwrap();
-    let form: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
+    url.query_pairs().into_owned().collect()
+}
+
+async fn token(State(kept): State<Arc<Mutex<Kept>>>, body: String) -> Response {
+    let form = form(&body);
+    let mut kept = kept.lock().unwrap();
+    if form.get("client_id").map(String::as_str) != Some(CLI) {
+        return redeem(&mut kept, &form).into_response();
+    }
+    if kept.away {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    let (key, issuer) = (kept.key.clone().unwrap(), kept.issuer.clone());
+    let now = Timestamp::now().as_second();
+    let sign = |who: &str, groups: &[String]| {
+        key.sign(&json!({
+            "iss": issuer, "aud": AUDIENCE, "sub": who, "groups": groups, "iat": now, "exp": now + 300,
+            "jti": uuid::Uuid::new_v4().to_string(),
+        }))
+    };
+    said(kept.devices.token(form, sign))
+}
+
+fn said((status, body): Said) -> Response {
+    let status = StatusCode::from_u16(status).unwrap();
+    if body.is_null() { status.into_response() } else { (status, Json(body)).into_response() }
+}
+
+async fn device_code(State(kept): State<Arc<Mutex<Kept>>>, body: String) -> Response {
+    let mut kept = kept.lock().unwrap();
+    if kept.away {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    let issuer = kept.issuer.clone();
+    said(kept.devices.code(&issuer, form(&body)))
+}
+
+async fn revoke(State(kept): State<Arc<Mutex<Kept>>>, body: String) -> Response {
+    let mut kept = kept.lock().unwrap();
+    if kept.away {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    said(kept.devices.revoke(&form(&body)))
+}
+
+fn redeem(kept: &mut Kept, form: &BTreeMap<String, String>) -> Answer {
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
     // A code counts once.
     let Some(waiting) = kept.waiting.remove(field("code")) else { return Err(StatusCode::BAD_REQUEST) };

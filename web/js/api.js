@@ -61,6 +61,15 @@ export async function all(path, parameters, signal, most = 20) {
   return items;
 }
 
+/** A place as views show it: its newest deployment, since when that stands where it does, and how far it is. */
+export function place({ latest, progress, blocked }) {
+  const { id: deployment, ended_at, started_at, created_at, ...rest } = latest;
+  return { ...rest, deployment, since: ended_at ?? started_at ?? created_at, progress, blocked };
+}
+
+/** All customers and environments that can be seen. */
+export const places = async (signal) => (await all("/customers", {}, signal)).map(place);
+
 /** Writes something. The same `key` again is the same write; `tag` is that of what was looked at. */
 export async function post(path, body, { key = crypto.randomUUID(), tag } = {}) {
   const headers = { ...session.headers(), ...session.proof(), "content-type": "application/json", "idempotency-key": key };

@@ -2,6 +2,7 @@
 // computed by the server, from the deployment as it is at that moment.
 
 import { get, part, post, read } from "./api.js";
+import { affected } from "./affected.js";
 import { ask } from "./dialog.js";
 import { el } from "./el.js";
 import { notice } from "./notice.js";
@@ -9,10 +10,10 @@ import { look } from "./state.js";
 
 const OVER = ["succeeded", "failed", "aborted", "superseded", "rejected"];
 
-/** The commands, with the states in which they make sense. */
+/** The commands, with the states in which they make sense and the role that they need. */
 export const COMMANDS = [
-  { word: "approve", name: "Approve", states: ["awaiting-approval"], tone: "main", what: "The plan is agreed to and carried out in this order of waves:" },
-  { word: "reject", name: "Reject", states: ["awaiting-approval"], tone: "danger", reason: "Why", what: "Nothing is deployed; the plan is refused." },
+  { word: "approve", name: "Approve", states: ["awaiting-approval"], role: "approver", tone: "main", what: "The plan is agreed to and carried out in this order of waves:" },
+  { word: "reject", name: "Reject", states: ["awaiting-approval"], role: "approver", tone: "danger", reason: "Why", what: "Nothing is deployed; the plan is refused." },
   { word: "pause", name: "Pause", states: ["running", "rolling-back"], what: "Nothing new is started. What is in flight goes on to its verdict." },
   { word: "resume", name: "Resume", states: ["paused"], tone: "main", what: "The deployment goes on. Still to come:" },
   { word: "rollback", name: "Roll back", states: ["running", "paused"], tone: "danger", reason: "Why", what: "Everything that this deployment advanced is taken back, dependants first:" },
@@ -21,6 +22,12 @@ export const COMMANDS = [
 ];
 
 const SKIP = { word: "skip", name: "Skip", tone: "danger", what: "The deployment does without this service, and those that wait for it go on." };
+
+/** Whether a deployment in this state is over. */
+export const isOver = (state) => OVER.includes(state);
+
+/** The role that a command needs. */
+export const roleOf = (command) => command.role ?? "operator";
 
 /** The commands that make sense in a state. */
 export function commandsFor(state) {
@@ -83,20 +90,11 @@ export async function give(command, id, service) {
 /** What a command will do, in words and as a list in order. */
 function consequences(command, deployment, preview) {
   if (preview.refused) return el("p", {}, `${deployment.customer} ${deployment.environment} is ${look(preview.from).label}.`);
-  const moved = preview.services.filter((service) => service.turn !== null || service.revision);
-  const left = preview.services.filter((service) => service.turn === null && !service.revision);
   const anew = preview.anew && el("p", {}, `This deployment is over, so a new one of the same commit ${deployment.revision.slice(0, 8)} is asked for. What it does is planned when it is made; what is not healthy there yet:`);
-  const lines = moved.map((service) => el("li", {},
-    el("strong", {}, service.service),
-    service.wave !== null && el("span", { class: "faint" }, ` wave ${service.wave}`),
-    service.revision ? [" to ", el("code", { title: service.revision }, service.revision.slice(0, 8))] : el("span", { class: "faint" }, ` ${service.cause}`)));
   return [
     anew || el("p", {}, command.what),
     preview.to !== preview.from && el("p", { class: "faint" }, `${look(preview.from).label} → ${look(preview.to).label}`),
-    moved.length > 0 && el("p", {}, `${moved.length} ${moved.length === 1 ? "service" : "services"}:`),
-    lines.length > 0 && el("ol", { class: "turns" }, lines),
-    left.length > 0 && el("details", {}, el("summary", {}, `${left.length} more ${left.length === 1 ? "service changes its" : "services change their"} state`),
-      el("ul", { class: "turns" }, left.map((service) => el("li", {}, el("strong", {}, service.service), ` ${look(service.from).label} → ${look(service.to).label}: ${service.cause}`)))),
-    moved.length === 0 && left.length === 0 && command.word !== "pause" && command.word !== "abort" && command.word !== "reject" && el("p", {}, "No service is moved by it."),
+    affected(preview.services),
+    preview.services.length === 0 && !["pause", "abort", "reject"].includes(command.word) && el("p", {}, "No service is moved by it."),
   ];
 }

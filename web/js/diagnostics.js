@@ -2,9 +2,10 @@
 
 import { el } from "./el.js";
 
-/** What is wrong with an input, each with its place. */
+/** What is wrong with an input, each with its place, and what can be done about it line by line. */
 export function diagnostics(items) {
   return el("ul", { class: "faults" }, items.map((item) => el("li", {},
-    item.place && el("code", {}, [item.place.file, item.place.line, item.place.column].filter(Boolean).join(":")), " ",
-    item.message, item.help && el("span", { class: "faint" }, ` (${item.help})`))));
+    el("span", {}, item.message),
+    item.file && el("code", { class: "faint break" }, [item.file, item.line, item.column].filter(Boolean).join(":")),
+    item.help && el("ul", { class: "faint" }, item.help.split("\n").map((line) => el("li", {}, line.trim()))))));
 }

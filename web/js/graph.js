@@ -6,35 +6,40 @@ import { look } from "./state.js";
 
 const LETTERS = 22;
 const SMALLEST = 0.8;
+/** Room for lines that leave a box of the last wave and come back to another one of it. */
+const LOOP = 14;
 const short = (name) => (name.length > LETTERS ? `${name.slice(0, LETTERS - 1)}…` : name);
 
 /**
  * Draws a picture. `onselect(name, kind)` is called when a service is hovered, focused or chosen. Gives the node, and
- * ways to set states and to highlight a service with what it needs and what needs it.
+ * ways to set states and to highlight a service with what it needs and what needs it. With `onwave` each wave has a
+ * button to take it back, which `offerWaves` shows.
  */
-export function graph(picture, { label, onselect, describe, waveName }) {
+export function graph(picture, { label, onselect, onwave, describe, waveName }) {
   const boxes = new Map();
   const lines = [];
   const root = svg("svg", {
     class: "graph",
-    viewBox: `0 0 ${picture.width} ${picture.height}`,
+    viewBox: `0 0 ${picture.width + LOOP} ${picture.height}`,
     role: "group",
     "aria-label": label,
   });
   // A window that is a little too small is no reason to scroll; letters that nobody can read are no help either.
-  root.style.maxWidth = `${picture.width}px`;
+  root.style.maxWidth = `${picture.width + LOOP}px`;
   root.style.minWidth = `${Math.round(picture.width * (innerWidth < 700 ? 1 : SMALLEST))}px`;
   const arrow = (id) => svg("marker", { id, viewBox: "0 0 8 8", refX: 7.5, refY: 4, markerWidth: 7, markerHeight: 7, markerUnits: "userSpaceOnUse", orient: "auto", class: id },
     svg("path", { d: "M0 .5 8 4 0 7.5z" }));
   root.append(svg("defs", {}, arrow("arrow"), arrow("arrow-critical"), arrow("arrow-against")));
 
   for (const panel of picture.panels) {
-    const heading = svg("text", { x: panel.x + 12, y: panel.y + 20, class: "wave-name" });
+    const heading = svg("text", { x: panel.x + 9, y: panel.y + 20, class: "wave-name" });
     root.append(svg("g", { class: "wave" },
       svg("rect", { x: panel.x, y: panel.y, width: panel.width, height: panel.height, rx: 10 }), heading));
     replace(heading, waveName(panel.wave));
     panel.heading = heading;
   }
+  // Over the panels and outside of the walk by arrow keys: each is a stop of its own.
+  const backs = svg("g", { class: "backs" });
   const under = svg("g", { class: "lines", "aria-hidden": "true" });
   root.append(under);
   for (const edge of picture.edges) {
@@ -44,6 +49,30 @@ export function graph(picture, { label, onselect, describe, waveName }) {
       edge.title && svg("title", {}, edge.title));
     lines.push({ edge, path });
     under.append(path);
+  }
+
+  if (onwave) {
+    for (const panel of picture.panels) if (panel.wave !== null) backs.append(back(panel));
+    root.append(backs);
+  }
+
+  function back({ wave, x, y, width }) {
+    const press = () => onwave(wave);
+    return svg("g", {
+      class: "back",
+      role: "button",
+      tabindex: "0",
+      "aria-label": `Roll back ${waveName(wave)}`,
+      onclick: press,
+      onkeydown: (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        press();
+      },
+    },
+    svg("title", {}, `Roll back ${waveName(wave)}`),
+    svg("rect", { x: x + width - 36, y: y + 1, width: 30, height: 28, rx: 6 }),
+    svg("path", { d: iconPath("back"), transform: `translate(${x + width - 29} ${y + 7})` }));
   }
 
   const over = svg("g", { class: "boxes" });
@@ -120,7 +149,11 @@ export function graph(picture, { label, onselect, describe, waveName }) {
     wave(wave, words) {
       const panel = picture.panels.find((one) => one.wave === wave);
       const text = `${waveName(wave)} ${words}`;
-      if (panel && panel.heading.textContent !== text) replace(panel.heading, waveName(wave), svg("tspan", { dx: 6, class: "wave-count" }, words));
+      if (panel && panel.heading.textContent !== text) replace(panel.heading, waveName(wave), svg("tspan", { dx: 4, class: "wave-count" }, words));
+    },
+    /** Shows the buttons of the waves, or none of them. */
+    offerWaves(yes) {
+      backs.classList.toggle("offered", Boolean(yes));
     },
     /** Brings one service with its neighbours out, or none. */
     highlight(name) {
@@ -135,6 +168,13 @@ export function graph(picture, { label, onselect, describe, waveName }) {
         node.classList.toggle("on", near.has(other));
         node.classList.toggle("chosen", other === name);
       }
+    },
+    /** Where the window is too small for all of it, the first boxes are seen, and not the room above them. */
+    reveal(canvas) {
+      const scale = root.clientHeight / picture.height;
+      const first = picture.services[0];
+      if (!first || canvas.scrollHeight <= canvas.clientHeight) return;
+      canvas.scrollTop = Math.max(0, (first.y + first.height) * scale - canvas.clientHeight * 0.75);
     },
     focus(name) {
       boxes.get(name)?.node.focus();

@@ -3,8 +3,15 @@
 import { el, replace } from "./el.js";
 import { session } from "./session.js";
 
-/** Shows the ways to log in; `done` is called once one worked. */
-export async function login(place, done) {
+/** Why a login by the organisation's login did not work; the server says which of these it is. */
+const FAILED = {
+  refused: "The login was refused, or it took too long. Try again, or ask whoever runs your organisation's login.",
+  unavailable: "Your organisation's login does not answer now. Try again in a while.",
+  absent: "There is no login by your organisation here.",
+};
+
+/** Shows the ways to log in, and why the last try failed; `done` is called once one worked. */
+export async function login(place, done, query = new URLSearchParams()) {
   const ways = await session.ways();
   const wrong = el("p", { class: "wrong", role: "alert" });
   const field = el("input", { type: "password", id: "token", name: "token", autocomplete: "off", spellcheck: "false", required: true });
@@ -25,6 +32,7 @@ export async function login(place, done) {
   el("button", { type: "submit", class: "main" }, "Use this token"));
   replace(place, el("section", { class: "login" },
     el("h1", {}, "Log in"),
+    Object.entries(FAILED).filter(([word]) => query.has(word)).map(([, text]) => el("p", { class: "why wrong", role: "alert" }, text)),
     ways.browser && el("p", {}, el("a", { class: "button main", href: `/auth/login?return=${encodeURIComponent(`/${location.hash}`)}` }, "Log in with your organisation")),
     ways.browser && el("p", { class: "faint" }, "or with a token:"),
     form));

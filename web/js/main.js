@@ -38,7 +38,7 @@ function place() {
 function drawBar(current) {
   const links = VIEWS.filter((view) => view.name).map((view) =>
     el("a", { href: `#/${view.path}`, "aria-current": view === current && "page" }, view.name));
-  replace(document.getElementById("nav"), links);
+  replace(document.getElementById("nav"), session.needed ? [] : links);
   const who = document.getElementById("who");
   const name = session.me?.name;
   replace(who,
@@ -60,7 +60,13 @@ async function show(byUser) {
   shown = null;
   drawBar(current);
   if (session.needed) {
-    await login(main, () => begin());
+    await login(main, () => begin(), parts[0] === "login" ? query : undefined);
+    return;
+  }
+  if (session.me && session.me.grants.length === 0) {
+    shown = { view: current, instance: {} };
+    title("Nothing to see");
+    replace(main, el("div", { class: "empty" }, el("h1", {}, "Nothing to see"), el("p", {}, `You are logged in as ${session.me.name}, but no group of yours has a role here. Ask whoever runs this server for one.`)));
     return;
   }
   const node = el("div", { class: "view" });
@@ -81,7 +87,7 @@ async function load(instance, node) {
   } catch (error) {
     if (signal.aborted || error.name === "AbortError") return;
     if (session.needed) show(false);
-    else replace(node, failure(error, () => load(instance, node)));
+    else replace(node, el("h1", {}, instance.title), failure(error, () => load(instance, node)));
   }
 }
 
@@ -115,6 +121,14 @@ async function begin() {
 }
 
 addEventListener("hashchange", () => show(true));
+addEventListener("keydown", (event) => {
+  // As in many lists: a slash goes to the search, unless somebody is writing.
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
+  const search = main.querySelector("input[type=search]");
+  if (!search) return;
+  event.preventDefault();
+  search.focus();
+});
 addEventListener("online", () => live.hurry());
 addEventListener("pagehide", () => live.stop());
 addEventListener("pageshow", (event) => event.persisted && live.start());

@@ -22,6 +22,17 @@ export const session = {
     return me;
   },
 
+  /**
+   * The role that is missing for something that needs it, in words; null where it may be asked for. Without a customer
+   * it is needed for all of them. The server decides; this only keeps what it would refuse from being offered.
+   */
+  lacks(role, customer = null) {
+    if (!me) return null;
+    const may = me.grants.some((grant) => (grant.role === role || grant.role === "admin")
+      && (grant.customers === null || grant.customers.includes(customer)));
+    return may ? null : `the role ${role} for ${customer ?? "all customers"}`;
+  },
+
   /** What each request brings. */
   headers() {
     return token ? { authorization: `Bearer ${token}` } : {};

@@ -25,6 +25,11 @@ export function table({ caption, columns, rows, sort, rowClass, hidden = true, s
       el("tbody", {}, rows.map(line))));
 }
 
+/** A wave as the cell of a table; where the heading is not shown, the word stands in front of the number. */
+export function wave(number) {
+  return number === null || number === undefined ? "shared" : el("span", {}, el("span", { class: "word" }, "wave "), number);
+}
+
 /** Buttons to go through pages. */
 export function pager(page, pages, total, set) {
   if (pages <= 1) return null;
@@ -34,7 +39,10 @@ export function pager(page, pages, total, set) {
     el("button", { type: "button", disabled: page >= pages - 1, onclick: () => set(page + 1) }, "Next"));
 }
 
-/** A list that is loaded page by page from the API, with a button for more. */
+/**
+ * A list that is loaded page by page from the API, with a button for more. `render(items, more)` draws what is there;
+ * `more` says whether there may be more than that.
+ */
 export function growing(load, render) {
   const place = el("div", { class: "growing" });
   const state = { items: [], next: null };
@@ -43,7 +51,7 @@ export function growing(load, render) {
     const answer = await load(anew ? null : state.next);
     state.items = anew ? answer.items : [...state.items, ...answer.items];
     state.next = answer.next;
-    replace(place, render(state.items));
+    replace(place, render(state.items, Boolean(state.next)));
     if (state.next) append(place, more);
   };
   more.addEventListener("click", () => fill(false).catch(() => null));

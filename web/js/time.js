@@ -36,7 +36,8 @@ export function moment(at) {
 
 function words(at) {
   const seconds = between(at);
-  return seconds < 1 ? "now" : `${length(Math.round(seconds))} ago`;
+  if (seconds < 1) return "now";
+  return seconds < 60 ? `${Math.floor(seconds)} s ago` : `${length(Math.round(seconds))} ago`;
 }
 
 /** Brings all moments on the page up to date, once in a while. */

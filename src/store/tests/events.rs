@@ -1,6 +1,8 @@
+use serde_json::json;
+
 use super::*;
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
-use crate::store::{DeadLetter, EventFilter, EventState};
+use crate::store::{AuditFilter, DeadLetter, EventFilter, EventState};
 
 /// Accepts pushes one after another: event id, delivery id, before, after, and which event it turns out to be.
 async fn check(cases: &[(&str, Option<&str>, char, char, &str)]) {
@@ -216,14 +218,25 @@ async fn a_dead_letter_keeps_its_bytes_and_counts_how_often_it_came() {
         payload: payload.to_vec(),
     };
     let wild = [0xff, 0x00, b'{'];
-    assert_eq!(store.dead_letter(letter("1", &wild, 1)).await.unwrap(), id("1"));
-    assert_eq!(store.dead_letter(letter("2", &wild, 2)).await.unwrap(), id("1"));
-    assert_eq!(store.dead_letter(letter("3", b"{}", 3)).await.unwrap(), id("3"));
+    let from = || Origin::cli("sensor");
+    assert_eq!(store.dead_letter(letter("1", &wild, 1), from()).await.unwrap(), id("1"));
+    assert_eq!(store.dead_letter(letter("2", &wild, 2), from()).await.unwrap(), id("1"));
+    assert_eq!(store.dead_letter(letter("3", b"{}", 3), from()).await.unwrap(), id("3"));
     let found = store.dead_letters(10).await.unwrap();
     assert_eq!(found.value[1].letter, letter("1", &wild, 1));
     assert_eq!((found.value[1].count, found.value[1].last_at), (2, at(2)));
 
-    store.dead_letter(letter("4", b"[]", 4)).await.unwrap();
+    store.dead_letter(letter("4", b"[]", 4), from()).await.unwrap();
     let kept: Vec<_> = store.dead_letters(10).await.unwrap().value;
     assert_eq!(kept.iter().map(|kept| kept.letter.id.as_str()).collect::<Vec<_>>(), ["4", "3"]);
+
+    // Who sent it is recorded once, and so is who tried it again.
+    let event = id("event");
+    for _ in 0..2 {
+        store.unbury(&id("4"), &event, from(), at(5)).await.unwrap();
+    }
+    let told = store.audit(&AuditFilter::default(), 10).await.unwrap().value;
+    let told: Vec<_> = told.iter().map(|one| (one.action.as_str(), one.detail["letter"].clone())).collect();
+    let expected = [("replay", "4"), ("dead-letter", "4"), ("dead-letter", "3"), ("dead-letter", "1")];
+    assert_eq!(told, expected.map(|(action, letter)| (action, json!(letter))));
 }

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { PATIENCE } from "./server.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SHOTS = process.env.BROWSER_SCREENSHOTS;
@@ -18,11 +19,11 @@ export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 }
 
-/** A page that keeps what went wrong in `faults`. `allowed` are answers that a test provokes. */
-export async function open(browser, url, { viewport = WIDE, scheme = "light", allowed = [], motion = "no-preference" } = {}) {
+/** A page that keeps what went wrong in `faults`. `allowed` are answers that a test provokes, `elsewhere` other origins that it goes to. */
+export async function open(browser, url, { viewport = WIDE, scheme = "light", allowed = [], elsewhere = [], motion = "no-preference" } = {}) {
   const context = await browser.newContext({ viewport, colorScheme: scheme, reducedMotion: motion });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PATIENCE);
   const faults = [];
   const fine = (text) => allowed.some((part) => text.includes(part));
   page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
@@ -32,7 +33,7 @@ export async function open(browser, url, { viewport = WIDE, scheme = "light", al
   });
   page.on("request", (request) => {
     const target = new URL(request.url());
-    if (!["data:", "blob:"].includes(target.protocol) && target.origin !== new URL(url).origin) faults.push(`asks elsewhere: ${target}`);
+    if (!["data:", "blob:"].includes(target.protocol) && ![new URL(url).origin, ...elsewhere].includes(target.origin)) faults.push(`asks elsewhere: ${target}`);
   });
   await page.addInitScript(() => {
     addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));

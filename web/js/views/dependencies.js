@@ -1,6 +1,6 @@
 // The dependencies of a customer at a commit: where each comes from, and rings as they are.
 
-import { all, get, part } from "../api.js";
+import { get, part, places as allPlaces } from "../api.js";
 import { diagnostics } from "../diagnostics.js";
 import { el, replace } from "../el.js";
 import { graph } from "../graph.js";
@@ -12,8 +12,8 @@ export function dependencies({ node, query, signal }) {
   const choice = el("select", { id: "place" });
   const commit = el("input", { type: "text", id: "commit", placeholder: "its newest commit", value: query.get("revision") ?? "", pattern: "[0-9a-f]{40}", title: "a full commit id, 40 hexadecimal digits", autocomplete: "off", spellcheck: "false" });
   const form = el("form", { class: "tools", onsubmit: (event) => { event.preventDefault(); go(); } },
-    el("label", { for: "place" }, "Customer"), choice,
-    el("label", { for: "commit" }, "Commit"), commit,
+    el("span", { class: "pair" }, el("label", { for: "place" }, "Customer"), choice),
+    el("span", { class: "pair" }, el("label", { for: "commit" }, "Commit"), commit),
     el("button", { type: "submit" }, "Show"));
   choice.addEventListener("change", go);
 
@@ -85,6 +85,7 @@ export function dependencies({ node, query, signal }) {
         rows: data.graph.edges,
       }));
     show(null);
+    if (drawn) drawn.reveal(drawn.node.parentElement);
   }
 
   function lines(title, list) {
@@ -96,10 +97,11 @@ export function dependencies({ node, query, signal }) {
     title: "Dependencies",
     async load() {
       replace(node, el("div", { class: "head" }, el("h1", {}, "Dependencies")), form, place);
-      const places = await all("/customers", {}, signal);
+      const places = await allPlaces(signal);
       replace(choice, places.map((row) => el("option", { value: `${row.customer}/${row.environment}` }, `${row.customer} ${row.environment}`)));
       const wanted = `${query.get("customer")}/${query.get("environment")}`;
       if (places.some((row) => `${row.customer}/${row.environment}` === wanted)) choice.value = wanted;
+      form.hidden = places.length === 0;
       if (places.length === 0) replace(place, el("div", { class: "empty" }, "Nothing was deployed yet."));
       else {
         const [customer, environment] = choice.value.split("/");

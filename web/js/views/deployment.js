@@ -1,14 +1,17 @@
 // One deployment: where it stands, its graph and timeline, its plan and journal, and what can be asked of it.
 
 import { get, part, read } from "../api.js";
-import { commandsFor, give } from "../commands.js";
+import { commandsFor, give, isOver, roleOf } from "../commands.js";
 import { el, replace } from "../el.js";
 import { diagnostics } from "../diagnostics.js";
 import { isDone } from "../done.js";
 import { later } from "../later.js";
+import { byRights, needs } from "../rights.js";
+import { session } from "../session.js";
 import { badge, bar } from "../state.js";
 import { growing, table } from "../table.js";
 import { tabs } from "../tabs.js";
+import { takeBack } from "../takeback.js";
 import { ago, between, length } from "../time.js";
 import { graphTab } from "./deployment/graph.js";
 import { journalTab } from "./deployment/journal.js";
@@ -30,7 +33,7 @@ export function deployment({ node, parts, signal }) {
   const path = `/deployments/${part(id)}`;
   const at = (tab) => `#/deployments/${part(id)}${tab === "graph" ? "" : `/${tab}`}`;
   let wanted = parts[2] ?? "graph";
-  const model = { id, path, signal, deployment: null, waiting: new Map(), tag: null, selected: null };
+  const model = { id, path, signal, deployment: null, waiting: new Map(), tag: null, selected: null, newest: false, own: null };
   const head = el("div");
   const said = el("p", { class: "unseen", role: "status" });
   const place = el("div");
@@ -44,8 +47,21 @@ export function deployment({ node, parts, signal }) {
     model.deployment = data;
     model.tag = tag;
     model.waiting = new Map(waiting.map((one) => [one.service, one]));
+    if (before !== data.state) await fetchRights(data);
     // Only the whole is announced: 55 services that move would be noise.
     if (before && before !== data.state) said.textContent = `The deployment is ${data.state} now`;
+  }
+
+  // What only the server knows of what may be asked for: whether who asked may approve, and whether anything came later.
+  async function fetchRights({ customer, environment, state, requested_by: by }) {
+    model.own = null;
+    if (state === "awaiting-approval" && session.me?.name === by) {
+      model.own = (await get(`${path}/preview`, { command: "approve" }, signal)).refused;
+    }
+    if (isOver(state)) {
+      const { items } = await get("/deployments", { customer, environment, limit: 1 }, signal);
+      model.newest = items[0]?.id === id;
+    }
   }
 
   function counts() {
@@ -59,12 +75,13 @@ export function deployment({ node, parts, signal }) {
   const progress = el("div", { class: "progress wide" });
   const why = el("div");
   const buttons = el("div", { class: "buttons", role: "group", "aria-label": "What can be asked of it" });
+  const rights = el("div");
 
   function drawHead() {
     const one = model.deployment;
     replace(badgePlace, badge(one.state));
     const states = counts();
-    const passed = one.services.filter(isDone).length;
+    const passed = one.services.filter((service) => isDone(service, one.purpose)).length;
     const took = one.started_at && length(between(one.started_at, one.ended_at));
     replace(facts,
       fact("Commit", el("code", { title: one.revision }, one.revision.slice(0, 8))),
@@ -72,14 +89,20 @@ export function deployment({ node, parts, signal }) {
       fact("Order", one.order),
       fact(one.started_at ? "Started" : "Made", ago(one.started_at ?? one.created_at)),
       took && fact(one.ended_at ? "Took" : "For", took));
+    progress.hidden = one.services.length === 0;
     replace(progress, bar(states, one.services.length, "services"), el("span", { class: "faint" }, `${passed} of ${one.services.length} done`));
     replace(why, reason());
     // Buttons are only made anew where others are needed: who is about to press one must not lose it.
-    const needed = commandsFor(one.state);
-    const words = needed.map((command) => command.word).join();
+    const { offered, withheld } = byRights(commandsFor(one.state), roleOf, one.customer);
+    const shown = offered.filter((command) => command.word !== "approve" || !model.own);
+    const words = `${shown.map((command) => command.word).join()} ${model.own} ${model.newest}`;
     if (words !== commands) {
       commands = words;
-      replace(buttons, needed.map((command) => el("button", { type: "button", class: command.tone ?? "", onclick: () => press(command) }, command.name)));
+      const wave = model.newest && session.lacks("operator", one.customer);
+      replace(rights,
+        model.own && el("p", { class: "rights faint" }, `You cannot approve it: ${model.own}.`),
+        needs([...withheld, ...(wave ? [{ name: "Rolling back a wave", reason: wave }] : [])]));
+      replace(buttons, shown.map((command) => el("button", { type: "button", class: command.tone ?? "", onclick: () => press(command) }, command.name)));
     }
   }
 
@@ -103,6 +126,17 @@ export function deployment({ node, parts, signal }) {
     }
   }
   model.press = press;
+
+  /** Whether a wave can be taken back from here: of what runs now, and by whoever may. */
+  model.waves = () => isOver(model.deployment.state) && model.newest && !session.lacks("operator", model.deployment.customer);
+  model.backWave = async (wave) => {
+    const { customer, environment } = model.deployment;
+    try {
+      await takeBack({ customer, environment, wave });
+    } catch (error) {
+      replace(why, el("p", { class: "why wrong", role: "alert" }, error.message));
+    }
+  };
 
   async function openTab(name) {
     const [key, , make] = TABS.find(([tab]) => tab === name) ?? TABS[0];
@@ -132,7 +166,7 @@ export function deployment({ node, parts, signal }) {
         el("p", { class: "crumbs" }, el("a", { href: "#/" }, "Overview"), " / ", el("a", { href: `#/deployments?customer=${part(one.customer)}` }, "deployments")),
         el("div", { class: "head" },
           el("h1", {}, `${one.customer} `, el("span", { class: "faint" }, one.environment)), badgePlace, buttons),
-        facts, progress, why);
+        rights, facts, progress, why);
       strip = tabs(TABS.map(([key, name]) => ({ key, name, href: at(key) })), "Parts of the deployment");
       replace(place, strip.node, strip.panel);
       replace(node, head, said, place);
@@ -146,7 +180,13 @@ export function deployment({ node, parts, signal }) {
     },
     refresh: () => update(),
     event(type, data) {
-      if (data.deployment !== id || !model.deployment) return;
+      if (!model.deployment) return;
+      if (type === "created" && data.customer === model.deployment.customer && data.environment === model.deployment.environment && data.deployment !== id) {
+        model.newest = false;
+        drawHead();
+        open?.update?.();
+      }
+      if (data.deployment !== id) return;
       model.deployment.state = data.state;
       const services = new Map(model.deployment.services.map((service) => [service.service, service]));
       for (const moved of data.transitions) {
@@ -175,7 +215,8 @@ function list({ node, signal }) {
   return {
     title: "Deployments",
     async load() {
-      const rows = growing((cursor) => get("/deployments", { customer, cursor }, signal), (items) => table({
+      const rows = growing((cursor) => get("/deployments", { customer, cursor }, signal), (items) => (items.length === 0 ? el("div", { class: "empty" }, "Nothing was deployed yet.") : table({
+        stack: true,
         caption: "Deployments, the newest first",
         columns: [
           { name: "Deployment", cell: (row) => el("a", { href: `#/deployments/${part(row.id)}`, class: "strong" }, row.customer, el("span", { class: "faint" }, ` ${row.environment}`)) },
@@ -187,7 +228,7 @@ function list({ node, signal }) {
           { name: "Took", className: "spare", cell: (row) => (row.started_at && row.ended_at ? length(between(row.started_at, row.ended_at)) : "–") },
         ],
         rows: items,
-      }));
+      })));
       replace(place, rows.place);
       replace(node, el("p", { class: "crumbs" }, el("a", { href: "#/" }, "Overview")), el("h1", {}, customer ? `Deployments of ${customer}` : "Deployments"), place);
       await rows.reload();

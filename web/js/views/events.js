@@ -6,6 +6,8 @@ import { diagnostics } from "../diagnostics.js";
 import { el, replace } from "../el.js";
 import { later } from "../later.js";
 import { notice } from "../notice.js";
+import { needs } from "../rights.js";
+import { session } from "../session.js";
 import { badge } from "../state.js";
 import { growing, table } from "../table.js";
 import { ago } from "../time.js";
@@ -37,7 +39,9 @@ export function events({ node, signal }) {
       diagnostics(letter.faults),
       el("details", {}, el("summary", {}, "What was sent"),
         el("h4", {}, "Resource"), text(letter.resource), el("h4", {}, "Payload"), text(letter.payload)),
-      el("p", {}, el("button", { type: "button", "aria-label": `Replay ${letter.id}`, onclick: () => replay(letter) }, "Replay"))))));
+      session.lacks("admin")
+        ? needs([{ name: "Replaying it", reason: session.lacks("admin") }])
+        : el("p", {}, el("button", { type: "button", "aria-label": `Replay ${letter.id}`, onclick: () => replay(letter) }, "Replay"))))));
 
   function text(value) {
     const cut = value.length > MOST ? `${value.slice(0, MOST)}… (${value.length} characters)` : value;
@@ -65,10 +69,11 @@ export function events({ node, signal }) {
   }
 
   // Who may see events may not see what belongs to nobody.
-  const read = () => letters.reload().catch((error) => {
-    if (error.status !== 403) throw error;
-    replace(letters.place, el("div", { class: "empty" }, `They may be about anybody: ${error.message}.`));
-  });
+  const read = async () => {
+    const lacks = session.lacks("operator");
+    if (lacks) replace(letters.place, el("div", { class: "empty" }, `They may be about anybody: reading them needs ${lacks}.`));
+    else await letters.reload();
+  };
   const load = () => Promise.all([list.reload(), read()]);
   const reload = later(load, 1500);
   replace(node,

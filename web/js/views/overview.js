@@ -1,8 +1,8 @@
 // All customers and environments: how each stands, how far it is, what it waits for and since when.
 
-import { all, get } from "../api.js";
+import { get, place, places } from "../api.js";
 import { el, replace } from "../el.js";
-import { later } from "../later.js";
+import { later, nextFrame } from "../later.js";
 import { badge, bar, look } from "../state.js";
 import { pager, table } from "../table.js";
 import { ago } from "../time.js";
@@ -13,7 +13,8 @@ const ONE_BY_ONE = 8;
 
 const ATTENTION = { failed: 0, rejected: 0, "rolling-back": 1, "awaiting-approval": 2, paused: 3, stopping: 3, running: 4, queued: 5 };
 const rank = (row) => ATTENTION[row.state] ?? 9;
-const text = (a, b) => a.localeCompare(b);
+// Made once: it is compared thousands of times for each picture.
+const text = new Intl.Collator(undefined, { numeric: true }).compare;
 const SORTS = {
   attention: (a, b) => rank(a) - rank(b) || text(b.since, a.since),
   customer: (a, b) => text(a.customer, b.customer) || text(a.environment, b.environment),
@@ -28,12 +29,6 @@ function done(row) {
 
 const key = (row) => `${row.customer}/${row.environment}`;
 
-/** A place as its row shows it: its newest deployment, since when that stands where it does, and how far it is. */
-function place({ latest, progress, blocked }) {
-  const { id: deployment, ended_at, started_at, created_at, ...rest } = latest;
-  return { ...rest, deployment, since: ended_at ?? started_at ?? created_at, progress, blocked };
-}
-
 export function overview({ node, query, signal }) {
   const rows = new Map();
   const state = {
@@ -47,11 +42,16 @@ export function overview({ node, query, signal }) {
   const list = el("div");
   const found = el("p", { class: "unseen", role: "status" });
   const search = el("input", { type: "search", id: "search", placeholder: "Search customers, environments, blockers", value: state.search });
+  // However much happens, it is drawn once for each picture of the screen.
+  const paint = nextFrame(draw);
   search.addEventListener("input", () => {
     state.search = search.value;
     state.page = 0;
-    draw();
-    say();
+    remember();
+    paint();
+  });
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" && walk(null, 1)) event.preventDefault();
   });
   const sorting = el("select", { id: "sort" },
     [["attention", "What needs attention"], ["customer", "Customer"], ["state", "State"], ["progress", "Progress"], ["since", "Newest first"]]
@@ -61,8 +61,30 @@ export function overview({ node, query, signal }) {
   function sort(by, down = state.by === by && !state.down) {
     Object.assign(state, { by, down, page: 0 });
     sorting.value = by;
+    remember();
     draw();
   }
+
+  // What is looked for stands in the address, so that it can be sent to somebody, and is there again on the way back.
+  function remember() {
+    const parameters = new URLSearchParams(Object.entries({ search: state.search, state: state.only, sort: state.by === "attention" ? "" : state.by }).filter(([, value]) => value));
+    history.replaceState(null, "", `#/${parameters.size > 0 ? `?${parameters}` : ""}`);
+  }
+
+  /** Goes from a row to the next or the one before; from none to the first. */
+  function walk(from, step) {
+    const links = [...list.querySelectorAll("#places tbody th a")];
+    const next = links[from ? links.indexOf(from) + step : 0];
+    next?.focus();
+    return Boolean(next);
+  }
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const link = event.target.closest("#places tbody th a");
+    if (!step || !link) return;
+    event.preventDefault();
+    if (!walk(link, step) && step < 0) search.focus();
+  });
 
   function visible() {
     const words = state.search.toLowerCase().split(/\s+/).filter(Boolean);
@@ -73,11 +95,6 @@ export function overview({ node, query, signal }) {
     };
     const chosen = [...rows.values()].filter(fits).sort(SORTS[state.by] ?? SORTS.attention);
     return state.down ? chosen.reverse() : chosen;
-  }
-
-  function say() {
-    const count = visible().length;
-    found.textContent = `${count} of ${rows.size} shown`;
   }
 
   function drawTiles() {
@@ -91,8 +108,8 @@ export function overview({ node, query, signal }) {
       onclick: () => {
         state.only = state.only === word ? "" : word;
         state.page = 0;
+        remember();
         draw();
-        say();
       },
     }, el("strong", {}, count), el("span", {}, label));
     replace(tiles, tile("", rows.size, "all", "idle"), words.map((word) => tile(word, counts.get(word), look(word).label, look(word).tone)));
@@ -103,6 +120,8 @@ export function overview({ node, query, signal }) {
     drawTiles();
     if (focus) [...tiles.children].find((tile) => tile.querySelector("span").textContent === focus)?.focus();
     const chosen = visible();
+    const words = `${chosen.length} of ${rows.size} shown`;
+    if (found.textContent !== words) found.textContent = words;
     const pages = Math.max(1, Math.ceil(chosen.length / ROWS));
     state.page = Math.min(state.page, pages - 1);
     const open = document.activeElement?.closest?.("#places a")?.getAttribute("href");
@@ -127,29 +146,30 @@ export function overview({ node, query, signal }) {
         onclick: () => {
           Object.assign(state, { search: "", only: "", page: 0 });
           search.value = "";
+          remember();
           draw();
         },
       }, "Show all"));
   }
 
   async function reload() {
-    const items = await all("/customers", {}, signal);
+    const read = await places(signal);
     rows.clear();
-    for (const item of items) rows.set(key(item), place(item));
+    for (const row of read) rows.set(key(row), row);
     draw();
   }
 
   const dirty = new Map();
   const catchUp = later(async () => {
-    const places = [...dirty.values()];
+    const moved = [...dirty.values()];
     dirty.clear();
-    if (places.length > ONE_BY_ONE) await reload();
+    if (moved.length > ONE_BY_ONE) await reload();
     else {
-      for (const { customer, environment } of places) {
+      for (const { customer, environment } of moved) {
         const answer = await get("/customers", { customer, environment }, signal);
         for (const item of answer.items) rows.set(key(item), place(item));
       }
-      draw();
+      paint();
     }
   }, 500);
 
@@ -170,12 +190,15 @@ export function overview({ node, query, signal }) {
       // The state shows at once; the rest is read.
       if (row && row.deployment === data.deployment && row.state !== data.state) {
         row.state = data.state;
-        draw();
+        paint();
       }
       dirty.set(key(data), data);
       catchUp();
     },
-    close: () => catchUp.stop(),
+    close() {
+      catchUp.stop();
+      paint.stop();
+    },
   };
 }
 

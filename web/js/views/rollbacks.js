@@ -1,23 +1,25 @@
 // Rollbacks: what could be taken back now and to what, and what was.
 
-import { all, get, part, post } from "../api.js";
+import { get, part, places as allPlaces } from "../api.js";
 import { commandsFor, give } from "../commands.js";
-import { ask } from "../dialog.js";
 import { el, replace } from "../el.js";
 import { later } from "../later.js";
 import { notice } from "../notice.js";
-import { badge, look } from "../state.js";
-import { growing, table } from "../table.js";
+import { byRights, needs } from "../rights.js";
+import { badge } from "../state.js";
+import { growing, table, wave } from "../table.js";
+import { takeBack } from "../takeback.js";
 import { ago } from "../time.js";
 
 export function rollbacks({ node, query, signal }) {
   const choice = el("select", { id: "rollback-place" });
+  const tools = el("p", { class: "tools" }, el("label", { for: "rollback-place" }, "Customer"), choice);
   const analysis = el("section");
   let places = [];
   choice.addEventListener("change", () => analyse());
 
-  const history = growing((cursor) => get("/rollback/history", { cursor }, signal), (items) => (items.length === 0
-    ? el("div", { class: "empty" }, "Nothing was taken back yet.")
+  const history = growing((cursor) => get("/rollback/history", { cursor }, signal), (items, more) => (items.length === 0
+    ? el("div", { class: "empty" }, more ? "Nothing was taken back among the newest deployments." : "Nothing was taken back yet.")
     : items.map((item) => el("article", { class: "card" },
       el("h3", {}, el("a", { href: `#/deployments/${part(item.deployment)}` }, item.customer, el("span", { class: "faint" }, ` ${item.environment}`)), " ", badge(item.state)),
       el("p", {}, item.reason ?? ""),
@@ -45,19 +47,22 @@ export function rollbacks({ node, query, signal }) {
       return;
     }
     const path = `/deployments/${part(place.deployment)}`;
+    const { offered, withheld } = byRights([{ name: "Rolling back" }], () => "operator", place.customer);
     const [deployment, preview, plan] = await Promise.all([
       get(path, {}, signal), get(`${path}/preview`, { command: "rollback" }, signal), get(`${path}/plan`, {}, signal)]);
     if (!preview.refused) {
       const command = commandsFor(deployment.state).find((one) => one.word === "rollback");
       replace(analysis,
         el("p", { class: "lead" }, "The newest deployment is ", badge(deployment.state), ". Rolled back now, this would be taken back, dependants first:"),
-        command && el("p", {}, el("button", { type: "button", class: "danger", onclick: () => give(command, place.deployment).then(reload, (error) => notice(error.message, "bad")) }, "Roll back")),
+        needs(withheld),
+        command && offered.length > 0 && el("p", {}, el("button", { type: "button", class: "danger", onclick: () => give(command, place.deployment).then(reload, (error) => notice(error.message, "bad")) }, "Roll back")),
         steps(preview.services.map((service) => ({ ...service, why: service.cause }))));
       return;
     }
     replace(analysis,
       el("p", {}, "The newest deployment ", el("a", { href: `#/deployments/${part(place.deployment)}` }, place.revision.slice(0, 8)), " is ", badge(deployment.state), ". It is over, so nothing of it can be turned around; services and waves can be taken back on their own, by a deployment that is planned for it. What it advanced, and what each ran healthily before:"),
-      steps(before(deployment, plan), place));
+      needs(withheld),
+      steps(before(deployment, plan), offered.length > 0 ? place : null, true));
   }
 
   // What each touched service ran before, dependants first: the plan has every change after all that it requires.
@@ -82,15 +87,15 @@ export function rollbacks({ node, query, signal }) {
     return `it ran ${change.rendering.image === change.previous.rendering.image ? "the same image with other values" : change.previous.rendering.image || "another version"} there`;
   }
 
-  function steps(rows, place) {
+  function steps(rows, place = null, over = false) {
     if (rows.length === 0) return el("p", { class: "faint" }, "Nothing: this deployment has advanced nothing.");
     return table({
       stack: true,
       caption: "What would be taken back, in which order, to which commit and why",
       columns: [
         { name: "Service", cell: (row) => row.service },
-        { name: "Wave", cell: (row) => row.wave ?? "shared" },
-        ...(place ? [] : [{ name: "Turn", cell: (row) => row.turn ?? "–" }]),
+        { name: "Wave", cell: (row) => wave(row.wave) },
+        ...(over ? [] : [{ name: "Turn", cell: (row) => row.turn ?? "–" }]),
         { name: "Stands", cell: (row) => badge(row.from) },
         { name: "To", cell: (row) => (row.revision ? el("code", { title: row.revision }, row.revision.slice(0, 8)) : "–") },
         { name: "Why", className: "wide", cell: (row) => row.why },
@@ -101,24 +106,16 @@ export function rollbacks({ node, query, signal }) {
   }
 
   async function one(row, place) {
-    await ask({
-      title: `Roll back ${row.service}?`,
-      body: [
-        el("p", {}, `A deployment of its own takes ${row.service} of ${place.customer} ${place.environment} back to what it last ran healthily before what it runs now. What it depends on is checked first; nothing else is moved.`),
-        el("p", { class: "faint" }, `It is ${look(row.from).label} now.`),
-      ],
-      confirm: `Roll back ${row.service}`,
-      tone: "danger",
-      act: async () => {
-        const answer = await post(`/rollback/services/${part(row.service)}`, { customer: place.customer, environment: place.environment });
-        notice(`Asked for as ${answer.event}`);
-        reload();
-      },
-    });
+    try {
+      if (await takeBack({ customer: place.customer, environment: place.environment, service: row.service })) reload();
+    } catch (error) {
+      notice(error.message, "bad");
+    }
   }
 
   async function load() {
-    places = await all("/customers", {}, signal);
+    places = await allPlaces(signal);
+    tools.hidden = places.length === 0;
     const wanted = choice.value || query.get("place");
     replace(choice, places.map((row) => el("option", { value: `${row.customer}/${row.environment}` }, `${row.customer} ${row.environment}`)));
     if (places.some((row) => `${row.customer}/${row.environment}` === wanted)) choice.value = wanted;
@@ -129,7 +126,7 @@ export function rollbacks({ node, query, signal }) {
   replace(node,
     el("div", { class: "head" }, el("h1", {}, "Rollbacks")),
     el("h2", {}, "What would be taken back"),
-    el("p", { class: "tools" }, el("label", { for: "rollback-place" }, "Customer"), choice),
+    tools,
     analysis,
     el("h2", {}, "What was taken back"),
     history.place);

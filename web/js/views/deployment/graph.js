@@ -40,20 +40,27 @@ export function graphTab({ node, model }) {
       drawn.set(service.service, service.state);
       const wave = waves.get(service.wave) ?? { done: 0, all: 0 };
       wave.all += 1;
-      wave.done += Number(isDone(service));
+      wave.done += Number(isDone(service, model.deployment.purpose));
       waves.set(service.wave, wave);
     }
     for (const [wave, { done, all }] of waves) drawn.wave(wave, `${done}/${all}`);
+    drawn.offerWaves(model.waves());
   }
 
   async function load() {
-    const { plan, ended_at } = model.deployment;
+    const { plan, ended_at, customer, environment, revision, services } = model.deployment;
+    if (services.length === 0) {
+      const query = new URLSearchParams({ customer, environment, revision });
+      replace(node, el("div", { class: "empty" }, el("h2", {}, "Nothing was planned"), el("p", {}, "The values of this commit cannot be deployed. ", el("a", { href: `#/dependencies?${query}` }, "Their dependencies as a graph"))));
+      return;
+    }
     hash = `${plan} ${ended_at}`;
     known = await get(`${model.path}/graph`, {}, model.signal);
     known.byService = new Map(known.applications.map((one) => [one.service, one]));
     drawn = graph(known.picture, {
       label: "Services by wave. Arrow keys move between them; the tab Services has the same as a table",
       onselect: select,
+      onwave: (wave) => model.backWave(wave),
       waveName,
       describe: (name, word) => {
         const service = model.deployment.services.find((one) => one.service === name);
@@ -64,14 +71,15 @@ export function graphTab({ node, model }) {
     replace(canvas, drawn.node);
     paint();
     look(chosen);
+    drawn.reveal(canvas);
   }
 
   replace(node,
     el("div", { class: "beside" }, canvas, side.node),
     el("p", { class: "legend faint" },
-      el("span", { class: "key critical" }), "the chain that takes longest",
-      el("span", { class: "key plain" }), "must be healthy before",
-      el("span", { class: "key implied" }), "follows from others"));
+      el("span", { class: "pair" }, el("span", { class: "key critical" }), "the chain that takes longest"),
+      el("span", { class: "pair" }, el("span", { class: "key plain" }), "must be healthy before"),
+      el("span", { class: "pair" }, el("span", { class: "key implied" }), "follows from others")));
 
   return {
     load,

@@ -1,9 +1,10 @@
 // Beside the graph: one service, what it waits for, its history and where Argo CD shows it.
 
 import { get, part } from "../../api.js";
-import { commandsForService } from "../../commands.js";
+import { commandsForService, roleOf } from "../../commands.js";
 import { el, link, replace } from "../../el.js";
 import { icon } from "../../icon.js";
+import { byRights, needs } from "../../rights.js";
 import { badge } from "../../state.js";
 import { ago } from "../../time.js";
 
@@ -44,7 +45,7 @@ export function panel(model, go) {
     const application = known?.byService.get(shown);
     const wait = model.waiting.get(shown);
     const edges = known?.picture.edges ?? [];
-    const commands = commandsForService(model.deployment.state, service.state);
+    const { offered, withheld } = byRights(commandsForService(model.deployment.state, service.state), roleOf, model.deployment.customer);
     replace(node,
       el("h2", {}, shown),
       el("p", {}, badge(service.state), " ", el("span", { class: "faint" }, service.wave === null ? "shared part" : `wave ${service.wave}`, " · ", ago(service.since))),
@@ -53,8 +54,9 @@ export function panel(model, go) {
       el("p", {}, el("span", { class: "faint" }, "Planned: "), service.action, service.reasons.length > 0 && ` (${service.reasons.join("; ")})`),
       application && el("p", {}, el("span", { class: "faint" }, "Argo CD: "),
         application.link ? link(application.link, application.application, " ", icon("out")) : el("code", {}, application.application)),
-      commands.length > 0 && el("div", { class: "buttons" }, commands.map((command) =>
+      offered.length > 0 && el("div", { class: "buttons" }, offered.map((command) =>
         el("button", { type: "button", class: command.tone ?? "", onclick: () => model.press(command, shown) }, `${command.name} ${shown}`))),
+      needs(withheld),
       names("Needs", edges.filter((edge) => edge.service === shown).map((edge) => edge.depends_on)),
       names("Needed by", edges.filter((edge) => edge.depends_on === shown).map((edge) => edge.service)),
       history());

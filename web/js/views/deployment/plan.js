@@ -2,7 +2,7 @@
 
 import { get } from "../../api.js";
 import { el, replace } from "../../el.js";
-import { table } from "../../table.js";
+import { table, wave } from "../../table.js";
 
 export function planTab({ node, model }) {
   const place = el("div");
@@ -36,7 +36,7 @@ export function planTab({ node, model }) {
         caption: "What is done, in the order of turns",
         columns: [
           { name: "Service", cell: (row) => name(row) },
-          { name: "Wave", cell: (row) => row.wave ?? "shared" },
+          { name: "Wave", cell: (row) => wave(row.wave) },
           { name: "Action", cell: (row) => row.action.action },
           { name: "Why", className: "wide", cell: reasons },
           { name: "After", className: "wide spare", cell: (row) => after(row.requires.map((at) => name(plan.changes[at]))) },

@@ -2,7 +2,7 @@
 
 import { el, replace } from "../../el.js";
 import { badge } from "../../state.js";
-import { table } from "../../table.js";
+import { table, wave } from "../../table.js";
 import { ago } from "../../time.js";
 
 export function servicesTab({ node, model }) {
@@ -13,12 +13,12 @@ export function servicesTab({ node, model }) {
   function draw() {
     const text = only.value.trim().toLowerCase();
     const rows = model.deployment.services.filter((row) => `${row.service} ${row.state} ${row.action}`.toLowerCase().includes(text));
-    replace(place, table({
+    replace(place, rows.length === 0 ? el("div", { class: "empty" }, "Nothing fits.") : table({
       stack: true,
       caption: "Services of the deployment, in the order of their turns",
       columns: [
         { name: "Service", cell: (row) => row.service },
-        { name: "Wave", cell: (row) => (row.wave === null ? "shared" : row.wave) },
+        { name: "Wave", cell: (row) => wave(row.wave) },
         { name: "State", cell: (row) => badge(row.state) },
         { name: "Waits for, or why", className: "wide", cell: (row) => model.waiting.get(row.service)?.text ?? row.detail ?? "" },
         { name: "Planned", className: "spare", cell: (row) => el("span", { title: row.reasons.join("; ") }, row.action) },

@@ -5,7 +5,7 @@ import { get } from "../../api.js";
 import { el, replace, svg } from "../../el.js";
 import { later } from "../../later.js";
 import { look } from "../../state.js";
-import { table } from "../../table.js";
+import { table, wave } from "../../table.js";
 import { length } from "../../time.js";
 
 const ROW = 20;
@@ -129,7 +129,7 @@ export function timelineTab({ node, model }) {
       caption: "How long each service waited, synced and was verified",
       columns: [
         { name: "Service", cell: (row) => [row.service, data.critical_path.includes(row.service) && el("span", { class: "mark" }, "longest chain")] },
-        { name: "Wave", cell: (row) => (row.wave === null ? "shared" : row.wave) },
+        { name: "Wave", cell: (row) => wave(row.wave) },
         { name: "Waiting", cell: (row) => sum(row, ["waiting"]) },
         { name: "Syncing", cell: (row) => sum(row, ["syncing", "retrying"]) },
         { name: "Verifying", cell: (row) => sum(row, ["verifying", "checking", "unhealthy"]) },
