@@ -26,8 +26,9 @@ use argocd_orchestrator::store::{NewEvent, Settings, Store};
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Connection};
 
-const TURN: Duration = Duration::from_millis(1300);
-const TURNS: usize = 3;
+// Short and many: what the machine does beside this changes within seconds.
+const TURN: Duration = Duration::from_millis(400);
+const TURNS: usize = 9;
 
 /// What is kept beside each event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +92,11 @@ async fn main() {
         let mut connection = bare(folders[3].path()).await;
         let next = Arc::new(AtomicU64::new(0));
         let (mut reference, mut inserted) = (Tally::default(), 0);
-        for _ in 0..TURNS {
-            for (beside, store, tally) in &mut sides {
+        for turn in 0..TURNS {
+            // Each is first as often as the others.
+            for place in 0..sides.len() {
+                let number = (turn + place) % sides.len();
+                let (beside, store, tally) = &mut sides[number];
                 accept(store, *beside, callers, &next, tally).await;
             }
             insert(&mut connection, sides[0].2.per_commit(), &mut inserted, &mut reference).await;
