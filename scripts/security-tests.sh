@@ -59,6 +59,11 @@ authentication | a login that leads elsewhere | lib | http::login::tests::a_logi
 authentication | made-up cookies; cookies in the database | http | login::a_made_up_cookie_is_no_login_and_the_database_holds_none
 authentication | certificates of other authorities and names | http | tls::a_caller_is_known_by_a_certificate_of_the_authority_and_by_no_other
 authentication | no certificate where one is required | http | tls::without_a_certificate_nobody_gets_in_where_one_is_required
+authentication | the command line's login for another server, by another name, in another place, readable by others | http | device::a_kept_login_is_sent_to_its_own_server_alone
+authentication | a server that has the command line log in over plaintext | http | device::a_server_without_a_login_for_the_command_line_says_what_to_do
+authentication | a refresh token by two commands at once | http | device::commands_that_run_at_once_ask_for_one_new_token_among_them
+authentication | the client: another authority, no certificate, keys that others may read | http | tls::the_command_line_trusts_the_authority_that_is_named_and_shows_its_own_certificate
+authentication | gRPC: certificates of other authorities and names, a wrong token beside a right one | grpc | certificates::a_known_certificate_is_a_credential_and_covers_its_own_alone
 authentication | gRPC without the right token | grpc | access::without_the_right_token_nothing_is_answered_and_nothing_stored
 authentication | a web page of somebody else asks a local server | http | frame::a_web_page_of_somebody_else_gets_nothing_from_a_local_server
 authorization | a role with another customer | http | access::a_role_is_needed_with_the_very_customer

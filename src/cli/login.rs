@@ -4,7 +4,7 @@ use super::credentials::{Credential, Place};
 use super::output::grid::{Cell, Grid};
 use super::output::stream::Stream;
 use super::{Common, Exit, Failure, output};
-use crate::client::{AuthorizationServer, Client, Me};
+use crate::client::{AuthorizationServer, Client, Me, Tokens};
 
 fn needed(client: Option<Client>) -> Result<Client, Failure> {
     client.ok_or_else(|| Failure::new(Exit::Usage, "this is about a server: give --server"))
@@ -22,6 +22,14 @@ fn place(client: &Client) -> Result<Place, Failure> {
 }
 
 pub(super) async fn login(common: &Common) -> Result<Exit, Failure> {
+    tokio::select! {
+        outcome = log_in(common) => outcome,
+        // Around all of it: once somebody listens for an interrupt, it ends the program no more by itself.
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted: nobody was logged in")),
+    }
+}
+
+async fn log_in(common: &Common) -> Result<Exit, Failure> {
     let client = needed(common.server.anonymous()?)?;
     let place = place(&client)?;
     let ways = client.ways_to_log_in().await?;
@@ -35,11 +43,7 @@ pub(super) async fn login(common: &Common) -> Result<Exit, Failure> {
     };
     let ca = common.server.ca()?;
     let provider = AuthorizationServer::new(device, client.server(), ca.as_deref())?;
-    let interrupted = tokio::signal::ctrl_c();
-    let tokens = tokio::select! {
-        tokens = agreed(&provider) => tokens?,
-        _ = interrupted => return Err(Failure::new(Exit::Interrupted, "interrupted: nobody was logged in")),
-    };
+    let tokens = agreed(&provider).await?;
     let credential = Credential::new(client.server(), provider.device().clone(), tokens);
     // Before it is kept: a token that this server does not take is no login.
     let me = client.clone().with_token(credential.token()).me().await?;
@@ -52,7 +56,7 @@ pub(super) async fn login(common: &Common) -> Result<Exit, Failure> {
 }
 
 /// Tells what to open and type, and waits until somebody did.
-async fn agreed(provider: &AuthorizationServer) -> Result<crate::client::Tokens, Failure> {
+async fn agreed(provider: &AuthorizationServer) -> Result<Tokens, Failure> {
     let code = provider.code().await?;
     let (address, word) = (output::plain(&code.verification_uri), output::plain(&code.user_code));
     eprintln!("open {address} and type {word}");
