@@ -112,7 +112,7 @@ struct Answering {
 impl Write for Answering {
     type Answer = ();
 
-    const ONE_STATEMENT: bool = true;
+    const REFUSES_FIRST: bool = true;
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         let query = match &self.answer {

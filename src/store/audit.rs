@@ -214,7 +214,7 @@ pub(super) async fn settled(
 impl Write for (Timestamp, Deed) {
     type Answer = ();
 
-    const ONE_STATEMENT: bool = true;
+    const REFUSES_FIRST: bool = true;
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         let (at, Deed { origin, action, detail, before, after }) = self;
@@ -236,7 +236,7 @@ struct Forget {
 impl Write for Forget {
     type Answer = ();
 
-    const ONE_STATEMENT: bool = true;
+    const REFUSES_FIRST: bool = true;
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         // The last one stays: its number is where the next one goes on.

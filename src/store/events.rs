@@ -351,6 +351,9 @@ const NATURAL: i64 = 2;
 impl Write for Accept {
     type Answer = Accepted;
 
+    // After the event is inserted nothing refuses.
+    const REFUSES_FIRST: bool = true;
+
     async fn run(&self, connection: &mut AnyConnection) -> Result<Accepted, StoreError> {
         let NewEvent { id, request, received_at: at, origin } = &self.event;
         let received_at = micros(*at);
@@ -427,7 +430,7 @@ struct Postpone {
 impl Write for Postpone {
     type Answer = ();
 
-    const ONE_STATEMENT: bool = true;
+    const REFUSES_FIRST: bool = true;
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         sqlx::query(

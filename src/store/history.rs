@@ -399,7 +399,7 @@ struct PutMark(Mark);
 impl Write for PutMark {
     type Answer = ();
 
-    const ONE_STATEMENT: bool = true;
+    const REFUSES_FIRST: bool = true;
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         put_mark(connection, &self.0).await

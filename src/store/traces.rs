@@ -51,7 +51,7 @@ struct Told {
 impl Write for Told {
     type Answer = ();
 
-    const ONE_STATEMENT: bool = true;
+    const REFUSES_FIRST: bool = true;
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         sqlx::query(

@@ -1,8 +1,8 @@
 //! The one task that writes. It commits together what is queued together, because a commit costs an fsync
 //! whatever it holds.
 //!
-//! A batch is one transaction. Each write of several statements has a savepoint, so that a refused one leaves
-//! nothing behind and does not trouble the others. When the database itself objects, SQLite may have rolled back
+//! A batch is one transaction. Each write that may refuse after it has written something has a savepoint, so that a
+//! refused one leaves nothing behind and does not trouble the others. When the database itself objects, SQLite may have rolled back
 //! on its own: then the whole batch is rolled back, and where the fault can lie in a single write each is tried
 //! again alone. After a failed fsync nothing is tried again (see [`StoreError::Disk`]).
 
@@ -26,8 +26,9 @@ pub(super) trait Write: Send + Sync + 'static {
     /// What is answered after the commit.
     type Answer: Send + 'static;
 
-    /// Whether it is one statement, which is all or nothing by itself and needs no savepoint.
-    const ONE_STATEMENT: bool = false;
+    /// Whether it has written nothing yet where it refuses, as one statement that is all or nothing: then it needs no
+    /// savepoint. After any other error the whole batch is rolled back.
+    const REFUSES_FIRST: bool = false;
 
     /// Writes, in the transaction that is open. May be called again after that was rolled back.
     async fn run(&self, connection: &mut AnyConnection) -> Result<Self::Answer, StoreError>;
@@ -127,7 +128,7 @@ struct Queued<W: Write> {
 #[async_trait]
 impl<W: Write> Job for Queued<W> {
     async fn run(&mut self, connection: &mut AnyConnection) -> Result<(), StoreError> {
-        if !W::ONE_STATEMENT {
+        if !W::REFUSES_FIRST {
             execute(connection, "SAVEPOINT one_write").await?;
         }
         let outcome = self.write.run(connection).await;
@@ -136,7 +137,7 @@ impl<W: Write> Job for Queued<W> {
         {
             return Err(error.clone());
         }
-        if !W::ONE_STATEMENT {
+        if !W::REFUSES_FIRST {
             if outcome.is_err() {
                 execute(connection, "ROLLBACK TO SAVEPOINT one_write").await?;
             }
