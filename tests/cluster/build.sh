@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the programs of the test cluster from their Go modules into $CLUSTER_HOME/bin; those already there are kept.
-# CLUSTER_PARTS ("argocd rollouts" by default) says which of them beside Kubernetes itself.
+# CLUSTER_PARTS ("argocd rollouts" by default; there is "events" as well) says which of them beside Kubernetes itself.
 # Cold: about half an hour on two cores, and some 15 GB of module and build cache. Needs Go 1.26 or newer, and gcc.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -44,6 +44,10 @@ if part argocd; then
 fi
 if part rollouts; then
   build argo-rollouts rollouts-controller github.com/argoproj/argo-rollouts/cmd/rollouts-controller
+fi
+if part events; then
+  build argo-events argo-events github.com/argoproj/argo-events/cmd
+  install nats-server github.com/nats-io/nats-server/v2@v2.12.3
 fi
 compile pause "$here/images/pause.c"
 compile health "$here/images/health.c"

@@ -3,7 +3,7 @@
 set -uo pipefail
 . "$(dirname "$0")/env.sh"
 stop() { for n in "$@"; do pid=$(cat "$CLUSTER_RUN/pid/$n" 2>/dev/null) && ours "$pid" && kill "$pid"; done; }
-stop argocd-server argocd-applicationset argocd-controller argocd-repo-server redis rollouts-controller kubelet kube-proxy coredns kube-scheduler kube-controller-manager
+stop argo-events nats argocd-server argocd-applicationset argocd-controller argocd-repo-server redis rollouts-controller kubelet kube-proxy coredns kube-scheduler kube-controller-manager
 sleep 1
 for t in $(ctr tasks ls -q 2>/dev/null); do ctr tasks kill -s KILL "$t" 2>/dev/null; done
 sleep 1

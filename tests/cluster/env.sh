@@ -3,7 +3,7 @@ export CLUSTER_HOME=${CLUSTER_HOME:-$HOME/.cache/argocd-orchestrator/cluster}
 export CLUSTER_RUN=$CLUSTER_HOME/run
 export PATH=$CLUSTER_HOME/bin:$PATH
 export KUBECONFIG=$CLUSTER_RUN/kubeconfig
-# What runs beside Kubernetes itself.
+# What runs beside Kubernetes itself; there is `events` (Argo Events and NATS) as well.
 export CLUSTER_PARTS=${CLUSTER_PARTS:-argocd rollouts}
 # This host, as pods see it.
 export CLUSTER_HOST_IP=10.77.0.1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts a real single-node Kubernetes (real pods) with Argo CD and Argo Rollouts as processes of this host.
-# CLUSTER_PARTS ("argocd rollouts" by default) says which of them beside Kubernetes itself. Needs root on Linux, and
+# Starts a real single-node Kubernetes (real pods) with Argo CD and Argo Rollouts as processes of this host, and Argo Events
+# where it is asked for. CLUSTER_PARTS ("argocd rollouts" by default) says what beside Kubernetes itself. Needs root on Linux, and
 # what setup-test-env.sh installs and builds. State lives in $CLUSTER_HOME/run; down.sh removes it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -176,6 +176,24 @@ fi
 if part rollouts; then
 crds "$(module argo-rollouts github.com/argoproj/argo-rollouts)/manifests/crds"
 start rollouts-controller rollouts-controller --kubeconfig "$KUBECONFIG" --leader-elect=false --metricsPort 8190 --healthzPort 8191
+fi
+
+# --- Argo Events: controllers as a process, EventSources and Sensors as real pods, one NATS for the event bus
+if part events; then
+kubectl create namespace argo-events
+# With TLS, or clients of Argo Events refuse it.
+openssl req -x509 -newkey rsa:2048 -nodes -keyout nats.key -out nats.crt -days 30 -subj /CN=nats -addext "subjectAltName=IP:$CLUSTER_HOST_IP" 2>/dev/null
+start nats nats-server -js -sd jetstream -a "$CLUSTER_HOST_IP" -p 4222 --tls --tlscert nats.crt --tlskey nats.key
+events_dir=$(module argo-events github.com/argoproj/argo-events)
+crds "$events_dir/manifests/base/crds"
+printf 'FROM scratch\nCOPY argo-events /bin/argo-events\nENTRYPOINT ["/bin/argo-events"]\n' >Containerfile.events
+"$here/load-image.sh" argo-events:1 Containerfile.events "$CLUSTER_HOME/bin"
+mkdir -p /etc/argo-events   # the controller reads its settings at this fixed path
+kubectl create --dry-run=client -o json -f "$events_dir/manifests/base/controller-manager/controller-config.yaml" |
+  jq -r '.data["controller-config.yaml"]' >/etc/argo-events/controller-config.yaml
+for kind in eventbus eventsources sensors; do wait_for "Argo Events' $kind" 20 kubectl -n argo-events get "$kind.argoproj.io"; done
+start argo-events env ARGO_EVENTS_IMAGE=localhost/argo-events:1 IMAGE_PULL_POLICY=IfNotPresent argo-events controller \
+  --leader-election=false --metrics-port 7791 --health-port 7792
 fi
 
 sleep 2
