@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# The real Argo Events before this server: events posted to real EventSource pods go over a real NATS and through real Sensor
+# pods to a server on this host, with a simulated Argo CD. Exits 0 if every promise was kept, 1 if not, 2 for wrong arguments.
+#
+#   scripts/test-argo-events.sh [--scenario=NAME] [--down=TIME] [--keep] [--profile=dev|release] [--program=FILE]
+#
+#   github-webhook      a signed push is deployed; a wrong signature, a ping and a foreign repository are not
+#   deployment-trigger  somebody asks for a deployment; a wrong token asks for nothing
+#   sync-wave           somebody asks for one wave
+#   health-check-event  another system asks whether services are healthy
+#   rollback-trigger    somebody takes a customer back
+#   event-processing    200 pushes in a burst, with the Sensor's pod killed meanwhile, are one deployment or a few, and each
+#                       is accounted for; a malformed one does not hold back the next; times of 100 single ones
+#   retry-strategies    the server is killed again and again, then away for --down (15 s), then NATS is restarted, while events
+#                       of all kinds arrive: nothing is lost, nothing happens twice; what is left after all attempts comes by
+#                       HTTP (dlqTrigger)
+#
+# --keep leaves what it put on the cluster. Needs python3, git, openssl and the test cluster with Argo Events:
+# CLUSTER_PARTS=events scripts/setup-test-env.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tests/cluster/env.sh
+
+profile=release
+program=
+arguments=()
+for argument in "$@"; do
+  case $argument in
+    --profile=dev | --profile=release) profile=${argument#*=} ;;
+    --program=*) program=${argument#*=} ;;
+    *) arguments+=("$argument") ;;
+  esac
+done
+
+if ! kubectl -n argo-events get sensors.argoproj.io >/dev/null 2>&1; then
+  echo "the test cluster is not up, or without Argo Events: CLUSTER_PARTS=events scripts/setup-test-env.sh" >&2
+  exit 1
+fi
+if [[ -z $program ]]; then
+  cargo build --locked --profile "$profile"
+  folder=$profile
+  [[ $profile == dev ]] && folder=debug
+  program=${CARGO_TARGET_DIR:-target}/$folder/argocd-orchestrator
+fi
+python3 scripts/argo_events_tests.py --program "$program" "${arguments[@]}"
