@@ -358,7 +358,8 @@ class Stack:
         variables = {entry["name"]: entry.get("value", "") for entry in pods[0]["spec"]["containers"][0]["env"]}
         definition = json.loads(base64.b64decode(variables["SENSOR_OBJECT"]))
         url = definition["spec"]["triggers"][0]["template"]["custom"]["serverURL"]
-        return word in url and all(state["ready"] for state in pods[0]["status"].get("containerStatuses", [{"ready": False}]))
+        containers = pods[0]["status"].get("containerStatuses", [])
+        return word in url and bool(containers) and all(container["ready"] for container in containers)
 
     def kill_sensor(self, name):
         kubectl("delete", "pods", "-l", f"sensor-name={name}", "--grace-period=0", "--force", "--wait=false")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The real Argo Events before this server: events posted to real EventSource pods go over a real NATS and through real Sensor
-# pods to a server on this host, with a simulated Argo CD. Exits 0 if every promise was kept, 1 if not, 2 for wrong arguments.
+# The real Argo Events before this server: events posted to real EventSource pods go over a real NATS and through real
+# Sensor pods to a server on this host, with a simulated Argo CD. Exits 0 if every promise was kept, 1 if not, 2 for
+# wrong arguments.
 #
 #   scripts/test-argo-events.sh [--scenario=NAME] [--down=TIME] [--keep] [--profile=dev|release] [--program=FILE]
 #
@@ -9,11 +10,11 @@
 #   sync-wave           somebody asks for one wave
 #   health-check-event  another system asks whether services are healthy
 #   rollback-trigger    somebody takes a customer back
-#   event-processing    200 pushes in a burst, with the Sensor's pod killed meanwhile, are one deployment or a few, and each
-#                       is accounted for; a malformed one does not hold back the next; times of 100 single ones
-#   retry-strategies    the server is killed again and again, then away for --down (15 s), then NATS is restarted, while events
-#                       of all kinds arrive: nothing is lost, nothing happens twice; what is left after all attempts comes by
-#                       HTTP (dlqTrigger)
+#   event-processing    200 pushes in a burst, with the Sensor's pod killed meanwhile, are a few deployments, and each is
+#                       accounted for; a malformed one does not hold back the next; times of 100 single ones
+#   retry-strategies    the server is killed again and again, then away for --down (15 s), then NATS is killed, while
+#                       events of all kinds arrive: nothing is lost, nothing happens twice; what is left after all
+#                       attempts comes by HTTP (dlqTrigger)
 #
 # --keep leaves what it put on the cluster. Needs python3, git, openssl and the test cluster with Argo Events:
 # CLUSTER_PARTS=events scripts/setup-test-env.sh
