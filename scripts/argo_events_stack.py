@@ -79,12 +79,12 @@ def state(pid):
 class Repository:
     """The customers' repository; every commit changes the image tag of all services."""
 
-    def __init__(self, folder, program):
-        # The demo makes one from the examples.
-        run(program, "--data-dir", f"{folder}/demo", "demo", "--speed", "1000")
+    def __init__(self, folder):
         self.path = f"{folder}/repository"
-        shutil.move(f"{folder}/demo/repository", self.path)
-        shutil.rmtree(f"{folder}/demo")
+        shutil.copytree("examples/helm-charts", f"{self.path}/examples/helm-charts")
+        run("git", "init", "--quiet", "--initial-branch=main", self.path)
+        self.git("add", ".")
+        self.git("commit", "--quiet", "--message", "The example customers")
         self.values = os.path.join(self.path, "examples/helm-charts/customers/customer-a/values.yaml")
         self.commits = 0
 
@@ -129,7 +129,7 @@ class Server:
                     "name": "customers", "url": f"file://{repository.path}", "allow-file": True,
                     "repository": REPOSITORY, "targets": [{"ref": "refs/heads/main", "environment": "production"}],
                 }],
-                "cluster": {"simulated": {"speed": 400}},
+                "cluster": {"simulated": {"speed": 100}},
                 "grpc": {
                     "listen": f"{HOST}:50051", "tls": tls,
                     "tokens": [{"name": "argo-events", "token": TOKEN, "sources": ["customers"]}],
@@ -254,7 +254,7 @@ class Stack:
     def __init__(self, folder, program):
         self.folder = folder
         self.token = SECRETS["requests"]
-        self.repository = Repository(folder, program)
+        self.repository = Repository(folder)
         self.server = Server(folder, program, self.repository)
 
     def up(self):
