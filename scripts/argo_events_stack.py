@@ -260,18 +260,21 @@ class Stack:
     def up(self):
         self.server.start()
         self.remove()
-        self.apply(self.folder)
+        self.secrets(self.folder)
+        self.apply()
         self.addresses = {name: kubectl("get", "service", f"{name}-eventsource-svc", "-o", "jsonpath={.spec.clusterIP}")
                           for name in ("github", "requests")}
         self.connect()
 
-    def apply(self, folder):
+    def secrets(self, folder):
         secret = lambda name, *given: kubectl("create", "secret", "generic", name, *given)
         secret("argocd-orchestrator-ca", f"--from-file=ca.crt={folder}/ca.crt")
         secret("argocd-orchestrator-github", f"--from-literal=secret={SECRETS['github']}")
         secret("argocd-orchestrator-requests", f"--from-literal=token={SECRETS['requests']}")
         secret("argocd-orchestrator-sensor", f"--from-literal=authorization=Bearer {SECRETS['dead-letters']}")
-        kubectl("apply", "--server-side", "-k", MANIFESTS)
+
+    def apply(self):
+        run("kubectl", "apply", "--server-side", "--force-conflicts", "-k", MANIFESTS)
         for kind, names in (("eventbus", ["default"]), ("eventsources", ["github", "requests"]),
                             ("sensors", ["orchestrator-push", "orchestrator-requests"])):
             for name in names:
@@ -320,6 +323,9 @@ class Stack:
             answer = connection.getresponse()
             answer.read()
             return answer.status
+        except (OSError, http.client.HTTPException):
+            # Nobody took it.
+            return 0
         finally:
             connection.close()
 

@@ -250,7 +250,7 @@ def dead_letter(stack):
     until("the changed sensor runs", lambda: stack.sensor_is(name, "nowhere.invalid"), 90)
     event, _ = stack.server.over(stack.pushed(stack.repository.commit()))
     records = [record for record in stack.server.all("/api/v1/audit") if record.get("event") == event["id"]]
-    kubectl("apply", "--server-side", "--force-conflicts", "-k", "tests/cluster/argo-events")
+    stack.apply()
     until("the sensor is as it was", lambda: stack.sensor_is(name, "argocd-orchestrator"), 90)
     check([record["via"] for record in records] == ["webhook"], f"{event['id']} did not come by HTTP: {records}")
     return {"by_http_after_s": time.monotonic() - began}

@@ -25,6 +25,10 @@ cd "$(dirname "$0")/.."
 profile=release
 program=
 arguments=()
+if [[ " $* " == *" --program "* || " $* " == *" --profile "* ]]; then
+  echo "write --program=FILE and --profile=NAME" >&2
+  exit 2
+fi
 for argument in "$@"; do
   case $argument in
     --profile=dev | --profile=release) profile=${argument#*=} ;;
