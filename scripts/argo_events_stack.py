@@ -210,10 +210,11 @@ class Server:
         check(len(found) <= 1, f"{id} is {len(found)} events")
         return found[0] if found else None
 
-    def letters(self, word):
-        """Dead letters in which it stands."""
+    def letters(self, word=""):
+        """Dead letters in which it stands; those of `Stack.connect` only where it is asked for them."""
+        text = lambda letter: letter["payload"] + letter["resource"]
         return [letter for letter in self.all("/api/v1/dead-letters")
-                if word in letter["payload"] or word in letter["resource"]]
+                if word in text(letter) and (word.startswith("probe-") or "probe-" not in text(letter))]
 
     def settled(self, id):
         """The event, once it led to something."""

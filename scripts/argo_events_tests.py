@@ -23,7 +23,7 @@ def github_webhook(stack, options):
     server, repository = stack.server, stack.repository
     payload = repository.commit()
     known = len(server.events())
-    letters = len(server.all("/api/v1/dead-letters"))
+    letters = len(server.letters())
     trace = f"00-{uuid.uuid4().hex}-00f067aa0ba902b7-01"
     delivery = stack.pushed(payload, traceparent=trace)
     event, deployment = server.over(delivery)
@@ -50,7 +50,7 @@ def github_webhook(stack, options):
     check(len(server.events()) == known + 2, f"there are {len(server.events()) - known} events of two pushes")
     found = server.letters(foreign_delivery)
     check(len(found) == 1 and "somebody/else" in json.dumps(found[0]["faults"]), found)
-    check(len(server.all("/api/v1/dead-letters")) == letters + 1, "something became a dead letter")
+    check(len(server.letters()) == letters + 1, "something became a dead letter")
     return {"services": place["progress"]["services"], "took_s": seconds(deployment)}
 
 
@@ -80,11 +80,11 @@ def deployment_trigger(stack, options):
         ({"kind": "deployment", "customer": {"name": "customer-a"}}, "`customer`"),
         ([1, 2], "`customer` is missing"),
     ):
-        before = len(server.all("/api/v1/dead-letters"))
+        before = len(server.letters())
         check(stack.request(wrong) == 200, f"{wrong} is refused")
         until(f"{wrong} is kept", lambda: any(word in json.dumps(letter["faults"], ensure_ascii=False)
-                                              for letter in server.all("/api/v1/dead-letters"))
-              and (len(server.all("/api/v1/dead-letters")) > before or isinstance(wrong, list)))
+                                              for letter in server.letters())
+              and (len(server.letters()) > before or isinstance(wrong, list)))
     check(stack.post("requests", "/request", b"{", {"authorization": "Bearer " + stack.token}) == 400,
           "what is no JSON is taken")
     return {"took_s": seconds(deployment)}
