@@ -24,12 +24,14 @@ def github_webhook(stack, options):
     payload = repository.commit()
     known = len(server.events())
     letters = len(server.letters())
-    trace = f"00-{uuid.uuid4().hex}-00f067aa0ba902b7-01"
-    delivery = stack.pushed(payload, traceparent=trace)
+    trace = uuid.uuid4().hex
+    delivery = stack.pushed(payload, traceparent=f"00-{trace}-00f067aa0ba902b7-01")
     event, deployment = server.over(delivery)
     check(event["request"]["kind"] == "deployment", event)
     check(event["request"]["requested_by"] == "anna", event)
     check(event["request"]["trigger"]["after"] == payload["after"], event)
+    with open(f"{stack.folder}/server.log") as log:
+        check(trace in log.read(), "the deployment does not go on the sender's trace")
     place = server.place()
     check(place["deployed"]["revision"] == payload["after"], place)
     check(set(place["progress"]["states"]) == {"healthy"} and place["progress"]["services"] >= 55, place)
@@ -168,7 +170,8 @@ def single(stack, count):
         payload, began = stack.repository.commit(), time.time()
         delivery = stack.pushed(payload)
         answered[delivery] = (began, time.time())
-    accounted(stack.server, list(answered), 60)
+        newest = lambda: stack.server.get("/api/v1/events?limit=5")["items"]
+        until(f"{delivery} is stored", lambda: delivery in map(identity, newest()), 60)
     taken = {"stored_after_post": [], "stored_after_200": []}
     for event in stack.server.events():
         if identity(event) in answered:
