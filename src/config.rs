@@ -122,8 +122,19 @@ pub struct Source {
     /// File with the hosts' keys for ssh; unknown hosts are refused.
     #[serde(default)]
     pub known_hosts: Option<PathBuf>,
+    /// How often its refs are looked at, so that a push that nobody told of is found; `0s` for never. Default 3 min.
+    #[serde(default = "every_three_minutes")]
+    pub poll: SignedDuration,
     /// What its refs deploy. A ref that is not here deploys nothing.
     pub targets: Vec<Target>,
+}
+
+/// Repositories are others' machines, and a look is a fetch.
+const SHORTEST_POLL: SignedDuration = SignedDuration::from_secs(10);
+
+/// As often as Argo CD looks at repositories.
+fn every_three_minutes() -> SignedDuration {
+    SignedDuration::from_mins(3)
 }
 
 impl Source {
@@ -412,6 +423,10 @@ impl Config {
         for source in &self.sources {
             if names.insert(&source.name, ()).is_some() {
                 return Err((format!("sources[{}]", source.name), "is there twice".into()));
+            }
+            if !source.poll.is_zero() && source.poll < SHORTEST_POLL {
+                let reason = format!("{:#} is too often: 10s at least, or 0s for never", source.poll);
+                return Err((format!("sources[{}].poll", source.name), reason));
             }
             for target in &source.targets {
                 if !target.reference.starts_with("refs/") {
