@@ -23,6 +23,7 @@ pub mod graph;
 pub mod inline_values;
 pub mod intake;
 pub mod receive;
+pub mod refs;
 pub mod traces;
 pub mod wish;
 

@@ -26,6 +26,7 @@ pub mod logging;
 pub mod metrics;
 pub mod oidc;
 pub mod rollouts;
+mod source;
 pub mod tls;
 pub mod tracing;
 
@@ -33,6 +34,7 @@ pub use grpc::{Grpc, SenderCertificate, Token};
 pub use health::Microservices;
 pub use http::Http;
 pub use logging::Logging;
+pub use source::{Source, Target};
 pub use tls::Tls;
 pub use tracing::Tracing;
 
@@ -92,68 +94,6 @@ impl Default for Config {
             cluster: Cluster::default(),
         }
     }
-}
-
-/// A repository.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Source {
-    /// Its name here.
-    pub name: SourceName,
-    /// Where git fetches it from: https or ssh; `file://` where `allow-file` says so.
-    pub url: String,
-    /// Its `owner/name` in pushes.
-    pub repository: String,
-    /// Where Argo CD fetches it from, if not from `url`.
-    #[serde(default)]
-    pub argo_cd_url: Option<String>,
-    /// Whether a `file://` URL is right. Default false.
-    #[serde(default)]
-    pub allow_file: bool,
-    /// User name for https; GitHub's for tokens where it is not given.
-    #[serde(default)]
-    pub username: Option<String>,
-    /// Password or token for https: as it is, or `${VARIABLE}`.
-    #[serde(default)]
-    pub token: Option<SecretString>,
-    /// Private key file for ssh.
-    #[serde(default)]
-    pub ssh_key: Option<PathBuf>,
-    /// File with the hosts' keys for ssh; unknown hosts are refused.
-    #[serde(default)]
-    pub known_hosts: Option<PathBuf>,
-    /// What its refs deploy. A ref that is not here deploys nothing.
-    pub targets: Vec<Target>,
-}
-
-impl Source {
-    /// Where Argo CD fetches it from.
-    pub fn seen_by_argo_cd(&self) -> &str {
-        self.argo_cd_url.as_deref().unwrap_or(&self.url)
-    }
-}
-
-/// What one ref deploys.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Target {
-    /// The full ref, such as `refs/heads/main`.
-    #[serde(rename = "ref")]
-    pub reference: String,
-    /// The environment that it deploys.
-    pub environment: Environment,
-    /// The folder of the customers' charts; `helm.charts-path` where it is missing.
-    #[serde(default)]
-    pub charts_path: Option<String>,
-    /// The chart that they share; `helm.base-chart` where it is missing.
-    #[serde(default)]
-    pub base_chart: Option<String>,
-    /// The folder of the customers' Config-as-Code files; none where there are none.
-    #[serde(default)]
-    pub cac_path: Option<String>,
-    /// What the namespace must be, with `{customer}` and `{environment}`. Default `{customer}-{environment}`.
-    #[serde(default)]
-    pub namespace: Option<String>,
 }
 
 /// How git is run.
@@ -413,13 +353,7 @@ impl Config {
             if names.insert(&source.name, ()).is_some() {
                 return Err((format!("sources[{}]", source.name), "is there twice".into()));
             }
-            for target in &source.targets {
-                if !target.reference.starts_with("refs/") {
-                    let reason =
-                        format!("{:?} is not a full ref such as `refs/heads/main`", target.reference);
-                    return Err((format!("sources[{}].targets.ref", source.name), reason));
-                }
-            }
+            source.check()?;
         }
         if let Cluster::ArgoCd(argo_cd) = &self.cluster {
             argo_cd.check(self.sync_wave.removed_services)?;

@@ -31,6 +31,7 @@ pub mod plan;
 pub mod predict;
 pub mod preview;
 pub mod probe;
+pub mod refs;
 pub mod removal;
 pub mod review;
 pub mod schema;

@@ -31,6 +31,7 @@ mod dead_letters;
 mod deployments;
 mod error;
 mod events;
+mod heads;
 mod history;
 mod inbox;
 mod lanes;

@@ -24,6 +24,7 @@ use crate::store::{EventState, StoreError, StoredEvent, WorkerLease};
 mod effects;
 mod lane;
 mod prober;
+mod refs;
 
 /// How often the store is asked whether another process has written.
 const POLL: Duration = Duration::from_millis(200);
@@ -63,6 +64,7 @@ pub async fn run(app: App, lease: WorkerLease, stop: CancellationToken) -> Resul
         busy: HashSet::new(),
         intakes: JoinSet::new(),
     };
+    let mut looks = refs::watch(&app, epoch, &stop);
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut tidy = tokio::time::interval(TIDY);
@@ -100,6 +102,7 @@ pub async fn run(app: App, lease: WorkerLease, stop: CancellationToken) -> Resul
     stop.cancel();
     while desk.tasks.join_next().await.is_some() {}
     desk.intakes.shutdown().await;
+    looks.shutdown().await;
     tracing::info!("worker stopped");
     outcome
 }

@@ -256,6 +256,8 @@ fn config(options: &Options, data_dir: PathBuf, repository: &Repository) -> Resu
         token: None,
         ssh_key: None,
         known_hosts: None,
+        // Each push of a demo is told.
+        poll: SignedDuration::ZERO,
         targets: vec![target],
     };
     Ok(Config { data_dir, sources: vec![source], sync_wave, ..Config::default() })

@@ -17,11 +17,13 @@ pub enum Via {
     Trigger,
     /// A webhook.
     Webhook,
+    /// Nobody: the refs were looked at.
+    Poll,
 }
 
 impl Via {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Cli, Self::Http, Self::Trigger, Self::Webhook];
+    pub const ALL: [Self; 5] = [Self::Cli, Self::Http, Self::Trigger, Self::Webhook, Self::Poll];
 
     /// Its stable name.
     pub fn word(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Via {
             Self::Http => "http",
             Self::Trigger => "trigger",
             Self::Webhook => "webhook",
+            Self::Poll => "poll",
         }
     }
 }

@@ -286,6 +286,11 @@ fn read(row: &AnyRow) -> Result<StoredEvent, StoreError> {
     })
 }
 
+/// What pushes that follow one another have in common; none for what is no push.
+pub(super) fn lane(request: &Request) -> Option<String> {
+    Keys::of(request).lane
+}
+
 /// What makes two requests the same.
 struct Keys {
     delivery: Option<String>,

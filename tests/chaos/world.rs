@@ -66,6 +66,8 @@ impl World {
                 "url": self.repository.url(),
                 "repository": REPOSITORY,
                 "allow-file": true,
+                // Each push is to be told by a sensor.
+                "poll": "0s",
                 "targets": [{ "ref": "refs/heads/main", "environment": ENVIRONMENT }],
             }],
             "sync-wave": {

@@ -161,6 +161,8 @@ fn a_wrong_configuration_is_refused_with_its_place_and_without_its_secrets() {
     );
     let twice = "sources:\n  - {name: shop, url: \"https://git.example.com/a\", repository: a/b, targets: []}\n  - {name: shop, url: \"https://git.example.com/a\", repository: a/b, targets: []}\n";
     check_config(twice, &serve, &["sources[shop]", "twice"]);
+    let often = "sources:\n  - {name: shop, url: \"https://git.example.com/a\", repository: a/b, poll: 1s, targets: []}\n";
+    check_config(often, &serve, &["sources[shop].poll", "1s is too often", "10s"]);
 }
 
 #[test]

@@ -124,6 +124,8 @@ impl World {
             "url": repository.url(),
             "repository": "rtte/customers",
             "allow-file": true,
+            // What a scenario commits it asks for itself.
+            "poll": "0s",
             "targets": [{
                 "ref": "refs/heads/main",
                 "environment": "production",

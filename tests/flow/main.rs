@@ -12,5 +12,6 @@ mod commands;
 mod failures;
 mod newer;
 mod pushes;
+mod refs;
 mod restart;
 mod traces;

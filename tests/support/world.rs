@@ -175,6 +175,7 @@ fn config(data_dir: PathBuf, url: String) -> Config {
         token: None,
         ssh_key: None,
         known_hosts: None,
+        poll: SignedDuration::ZERO,
         targets: vec![target],
     };
     Config { data_dir, sources: vec![source], sync_wave, ..Config::default() }
