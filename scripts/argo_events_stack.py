@@ -127,7 +127,9 @@ class Server:
             json.dump({
                 "sources": [{
                     "name": "customers", "url": f"file://{repository.path}", "allow-file": True,
-                    "repository": REPOSITORY, "targets": [{"ref": "refs/heads/main", "environment": "production"}],
+                    # What a sensor loses must not be found in another way.
+                    "poll": "0s", "repository": REPOSITORY,
+                    "targets": [{"ref": "refs/heads/main", "environment": "production"}],
                 }],
                 "cluster": {"simulated": {"speed": 100}},
                 "grpc": {
