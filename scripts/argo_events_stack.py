@@ -266,7 +266,7 @@ class Stack:
         self.secrets(self.folder)
         self.apply()
         self.addresses = {name: kubectl("get", "service", f"{name}-eventsource-svc", "-o", "jsonpath={.spec.clusterIP}")
-                          for name in ("github", "requests")}
+                          for name in ("github", "requests", "sns")}
         self.connect()
 
     def secrets(self, folder):
@@ -278,11 +278,11 @@ class Stack:
 
     def apply(self):
         run("kubectl", "apply", "--server-side", "--force-conflicts", "-k", MANIFESTS)
-        for kind, names in (("eventbus", ["default"]), ("eventsources", ["github", "requests"]),
+        for kind, names in (("eventbus", ["default"]), ("eventsources", ["github", "requests", "sns"]),
                             ("sensors", ["orchestrator-push", "orchestrator-requests"])):
             for name in names:
                 kubectl("wait", f"{kind}/{name}", "--for=condition=Deployed", "--timeout=60s")
-        self.running(4)
+        self.running(5)
 
     def running(self, count):
         """Waits for so many pods, all of them ready."""
@@ -296,7 +296,7 @@ class Stack:
 
     def connect(self):
         """A sensor reads nothing from before its first start, and does not say when it has begun."""
-        for post, word in ((self.push, "github"), (self.request, "requests")):
+        for post, word in ((self.push, "github"), (self.request, "requests"), (self.message, "sns")):
             probe = f"probe-{word}-{uuid.uuid4()}"
 
             def arrived():
@@ -351,6 +351,11 @@ class Stack:
         """Posts a request; answers the status."""
         return self.post("requests", "/request", json.dumps(body).encode(),
                          {"authorization": f"Bearer {token or SECRETS['requests']}"})
+
+    def message(self, body):
+        """Posts what Amazon SNS would; answers the status."""
+        message = body if isinstance(body, str) else json.dumps(body)
+        return self.post("sns", "/sns", json.dumps({"Type": "Notification", "Message": message}).encode(), {})
 
     def asked(self, **body):
         """A request for customer-a that has to be taken; answers its id."""
