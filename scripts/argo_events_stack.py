@@ -261,7 +261,6 @@ class Stack:
         self.server = Server(folder, program, self.repository)
 
     def up(self):
-        self.server.start()
         self.remove()
         self.secrets(self.folder)
         self.apply()
@@ -365,9 +364,9 @@ class Stack:
         return id
 
     def sensor_is(self, name, word):
-        """Whether the one pod of a sensor is ready and works by a definition in which this word stands."""
+        """Whether a sensor has one pod, ready, and it works by a definition in which this word stands."""
         pods = json.loads(kubectl("get", "pods", "-l", f"sensor-name={name}", "-o", "json"))["items"]
-        if len(pods) != 1 or "deletionTimestamp" in pods[0]["metadata"]:
+        if len(pods) != 1:
             return False
         variables = {entry["name"]: entry.get("value", "") for entry in pods[0]["spec"]["containers"][0]["env"]}
         definition = json.loads(base64.b64decode(variables["SENSOR_OBJECT"]))

@@ -254,16 +254,18 @@ def dead_letter(stack):
         {"op": "replace", "path": f"{trigger}/template/custom/serverURL", "value": "dns:///nowhere.invalid:1"},
         {"op": "replace", "path": f"{trigger}/retryStrategy/steps", "value": 2},
         {"op": "replace", "path": f"{trigger}/retryStrategy/duration", "value": "1s"}]))
-    began = time.monotonic()
     # The change makes another pod; until then the old one may still deliver, which says nothing.
     name = "orchestrator-push"
     until("the changed sensor runs", lambda: stack.sensor_is(name, "nowhere.invalid"), 90)
+    began = time.monotonic()
     event, _ = stack.server.over(stack.pushed(stack.repository.commit()))
+    took = time.monotonic() - began
     records = [record for record in stack.server.all("/api/v1/audit") if record.get("event") == event["id"]]
     stack.apply()
-    until("the sensor is as it was", lambda: stack.sensor_is(name, "argocd-orchestrator"), 90)
+    # The old pod may take a while to end.
+    until("the sensor is as it was", lambda: stack.sensor_is(name, "argocd-orchestrator"), 180)
     check([record["via"] for record in records] == ["webhook"], f"{event['id']} did not come by HTTP: {records}")
-    return {"by_http_after_s": time.monotonic() - began}
+    return {"by_http_over_after_s": took}
 
 
 def based(stack):
@@ -330,6 +332,8 @@ def main():
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(folder, options.program)
+        # First of all: where another run has its address, that run's manifests stay as they are.
+        stack.server.start()
         try:
             stack.up()
             for name in [options.scenario] if options.scenario else SCENARIOS:
