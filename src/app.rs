@@ -16,12 +16,14 @@ use crate::domain::names::{DeploymentId, EventId};
 use crate::ports::{Cluster, Probe, ValuesSource};
 use crate::store::{Accepted, DeadLetter, NewEvent, Store, StoreError};
 
+pub mod compliance;
 pub mod customers;
 pub mod draft;
 pub mod dry_run;
 pub mod graph;
 pub mod inline_values;
 pub mod intake;
+pub mod later;
 pub mod receive;
 pub mod refs;
 pub mod traces;

@@ -21,6 +21,7 @@ mod deploy;
 mod events;
 mod exit;
 mod explain;
+mod files;
 mod generate;
 mod graph;
 mod history;

@@ -22,7 +22,7 @@ mod problem;
 mod retry;
 
 pub use authorization_server::{AuthorizationServer, Code, Tokens};
-pub use calls::{Asked, DeploymentQuery, Page, Wanted};
+pub use calls::{Asked, AuditQuery, DeploymentQuery, Page, Wanted};
 pub use endpoint::{ENDPOINTS, Endpoint};
 pub use feed::Feed;
 pub use login::{Device, Granted, Me, Ways};

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::app::later::Later;
 use crate::app::{App, intake};
 use crate::domain::names::{CustomerId, Environment, SourceName};
 use crate::ports::SourceError;
@@ -241,7 +242,7 @@ async fn settle(
     let now = Timestamp::now();
     let settled = match fetched {
         Ok(()) => intake::settle(app, event, epoch, now).await,
-        Err(error) => Err(intake::Later::Source(error.clone())),
+        Err(error) => Err(Later::Source(error.clone())),
     };
     match settled {
         Ok(settlement) => {
@@ -255,7 +256,7 @@ async fn settle(
 async fn put_off(
     app: &App,
     event: &StoredEvent,
-    error: &intake::Later,
+    error: &Later,
     epoch: u64,
     now: Timestamp,
 ) -> Result<(), StoreError> {

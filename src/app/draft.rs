@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 
 use super::App;
 use super::customers::{self, CustomerFiles, Layout, Loaded};
-use super::intake::{Later, asks_to_force};
+use super::later::Later;
 use crate::config::Target;
 use crate::domain::catalog::Order;
 use crate::domain::deployment::Brief;
@@ -103,7 +103,7 @@ pub(super) async fn draft(
     let selection = Selection {
         services: request.service.clone().map(|service| BTreeSet::from([service])),
         wave: request.wave,
-        force: asks_to_force(request),
+        force: request.asks_to_force(),
     };
     if let Some(service) = &request.service
         && loaded.graph.index(service).is_none()

@@ -2,7 +2,7 @@
 
 use super::App;
 use super::customers::{self, Layout};
-use super::intake::Later;
+use super::later::Later;
 use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::graph::Graph;
 use crate::domain::names::{CustomerId, Environment, Revision, SourceName};

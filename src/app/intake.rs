@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::App;
 use super::customers::{self, CustomerFiles, Layout};
 use super::draft::{draft, load};
+use super::later::Later;
 use crate::config::{Source, Target};
 use crate::domain::catalog::Order;
 use crate::domain::deployment::{Brief, Deployment, Input, State};
@@ -16,42 +17,11 @@ use crate::domain::diagnostic::{Code, Diagnostic, Place};
 use crate::domain::event::{Kind, Push, Request, Trigger};
 use crate::domain::names::{CustomerId, DeploymentId, Environment, EventId, Revision, SourceName};
 use crate::domain::plan::{Plan, Purpose, fingerprint};
-use crate::ports::{ClusterError, SourceError};
-use crate::store::{DeploymentFilter, Outcome, Settlement, StoreError, StoredEvent};
+use crate::ports::SourceError;
+use crate::store::{DeploymentFilter, Outcome, Settlement, StoredEvent};
 
 /// Deployments of one customer and environment that may wait behind the active one; more are refused.
 const MAX_QUEUED: usize = 20;
-
-/// Why an event could not be worked on now.
-#[derive(Debug, thiserror::Error)]
-pub enum Later {
-    /// The repository.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The cluster.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Later {
-    /// Whether trying again could help.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Source(error) => match error {
-                SourceError::Unavailable { .. } | SourceError::MissingRevision { .. } => true,
-                SourceError::TooLarge { .. } | SourceError::Refused(_) => false,
-            },
-            Self::Cluster(error) => match error {
-                ClusterError::Unavailable(_) | ClusterError::Busy(_) => true,
-                ClusterError::Missing(_) | ClusterError::Refused(_) => false,
-            },
-            Self::Store(_) => true,
-        }
-    }
-}
 
 /// Works on an event: what it leads to, to be stored in one transaction. Doing it again leads to the same
 /// deployments, because their ids come from the event. The repository was fetched after the event arrived.
@@ -238,7 +208,7 @@ impl Intake<'_> {
             let same = open.iter().rfind(|other| other.brief.whole).filter(|newest| {
                 newest.brief.plan.revision == moment.revision
                     && !matches!(newest.state(), State::Stopping { .. })
-                    && !asks_to_force(request)
+                    && !request.asks_to_force()
             });
             if let Some(same) = same {
                 self.existing.push(same.id().clone());
@@ -305,7 +275,7 @@ impl Intake<'_> {
         idle: bool,
     ) -> Result<bool, Later> {
         let (customer, environment) = (&files.customer, &moment.target.environment);
-        if asks_to_force(&self.event.request) || !idle {
+        if self.event.request.asks_to_force() || !idle {
             return Ok(false);
         }
         let filter = DeploymentFilter {
@@ -418,13 +388,6 @@ pub fn give_up(app: &App, event: &StoredEvent, reason: &str, epoch: u64, now: Ti
 /// Whether a request is about all of a customer at a commit, so that a newer one takes its place.
 fn is_whole(request: &Request) -> bool {
     request.kind == Kind::Deployment && request.service.is_none() && request.wave.is_none()
-}
-
-pub(super) fn asks_to_force(request: &Request) -> bool {
-    match request.trigger {
-        Trigger::Manual { force, .. } => force,
-        Trigger::Push(_) | Trigger::Other { .. } => false,
-    }
 }
 
 fn wants(request: &Request, target: &Target) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::App;
-use super::intake::Later;
+use super::later::Later;
 use super::receive::new_id;
 use crate::config::Source;
 use crate::domain::audit::{Origin, Via};

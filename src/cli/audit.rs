@@ -7,12 +7,10 @@ use serde_json::Value;
 
 use super::output::grid::{Cell, Grid};
 use super::output::stream::Stream;
-use super::{Common, Exit, Failure, output, parts};
-use crate::domain::audit::AuditRecord;
-use crate::domain::compliance::Compliance;
-use crate::domain::names::{CustomerId, DeploymentId};
-use crate::store::{AuditFilter, DeploymentFilter, Store};
-use crate::view::audit::AuditView;
+use super::system::System;
+use super::{Common, Exit, Failure, output};
+use crate::client::{AuditQuery, Page};
+use crate::domain::names::CustomerId;
 
 /// Records that are read in one go.
 const AT_ONCE: u32 = 500;
@@ -68,17 +66,8 @@ struct Which {
 }
 
 impl Which {
-    fn filter(&self) -> AuditFilter {
-        AuditFilter {
-            customer: self.customer.clone(),
-            since: self.since,
-            until: self.until,
-            ..AuditFilter::default()
-        }
-    }
-
-    fn covers(&self, at: Timestamp) -> bool {
-        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
+    fn query(self) -> AuditQuery {
+        AuditQuery { customer: self.customer, since: self.since, until: self.until, cursor: None }
     }
 }
 
@@ -93,19 +82,27 @@ enum Format {
 }
 
 pub(super) async fn run(common: &Common, options: Options) -> Result<Exit, Failure> {
-    let store = parts::existing_store(common).await?;
+    let system = System::existing(common).await?;
     match options.what {
-        What::List { which, limit } => list(common, &store, &which, limit).await?,
-        What::Export { which, format } => export(&store, &which, format).await?,
-        What::Report { which, format } => report(&store, &which, format).await?,
+        What::List { which, limit } => list(common, &system, which.query(), limit).await?,
+        What::Export { which, format } => export(&system, which.query(), format).await?,
+        What::Report { which, format } => report(&system, which.query(), format).await?,
     }
-    store.close().await;
+    system.close().await;
     Ok(Exit::Success)
 }
 
-async fn list(common: &Common, store: &Store, which: &Which, limit: u32) -> Result<(), Failure> {
-    let records = store.audit(&which.filter(), limit).await?.value;
-    let views: Vec<_> = records.into_iter().map(AuditView::of).collect();
+async fn list(common: &Common, system: &System, mut wanted: AuditQuery, limit: u32) -> Result<(), Failure> {
+    let mut views = Vec::new();
+    loop {
+        let left = limit.saturating_sub(u32::try_from(views.len()).unwrap_or(u32::MAX));
+        let Page { items, next } = system.audit(&wanted, left.min(AT_ONCE)).await?;
+        views.extend(items);
+        if next.is_none() || views.len() >= limit as usize {
+            break;
+        }
+        wanted.cursor = next;
+    }
     output::print(common.output, &views, || {
         if views.is_empty() {
             return "nobody has asked for anything".into();
@@ -114,7 +111,7 @@ async fn list(common: &Common, store: &Store, which: &Which, limit: u32) -> Resu
         for view in &views {
             table.row([
                 Cell::from(view.at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
-                Cell::from(view.via),
+                Cell::from(view.via.as_str()),
                 Cell::from(view.address.as_deref().unwrap_or("-")),
                 Cell::from(&view.summary),
             ]);
@@ -123,51 +120,27 @@ async fn list(common: &Common, store: &Store, which: &Which, limit: u32) -> Resu
     })
 }
 
-async fn export(store: &Store, which: &Which, format: Format) -> Result<(), Failure> {
-    let mut filter = which.filter();
+async fn export(system: &System, mut wanted: AuditQuery, format: Format) -> Result<(), Failure> {
     let mut lines = Lines::new(format);
     loop {
-        let found = store.audit(&filter, AT_ONCE).await?;
-        if let Some(broken) = found.broken.first() {
-            // Silence would look like there being nothing.
-            let message = format!("the record {} cannot be read: {}", broken.id, broken.fault);
-            return Err(Failure::new(Exit::Failure, message));
+        let Page { items, next } = system.audit(&wanted, AT_ONCE).await?;
+        items.iter().try_for_each(|view| lines.put(view))?;
+        if next.is_none() {
+            return lines.end();
         }
-        let last = found.value.last().map(|record| record.seq);
-        for view in found.value.into_iter().map(AuditView::of) {
-            lines.put(&view)?;
-        }
-        let Some(last) = last else { break };
-        filter.before = Some(last);
+        wanted.cursor = next;
     }
-    lines.end()
 }
 
-async fn report(store: &Store, which: &Which, format: Format) -> Result<(), Failure> {
-    let mut filter = DeploymentFilter { customer: which.customer.clone(), ..DeploymentFilter::default() };
+async fn report(system: &System, mut wanted: AuditQuery, format: Format) -> Result<(), Failure> {
     let mut lines = Lines::new(format);
     loop {
-        let found = store.deployments(&filter, AT_ONCE).await?;
-        let last = found.value.last().map(|summary| summary.id.clone());
-        for summary in found.value.iter().filter(|summary| which.covers(summary.created_at)) {
-            let Some(deployment) = store.deployment(&summary.id).await? else { continue };
-            lines.put(&Compliance::of(&deployment, &about(store, &summary.id).await?))?;
+        let Page { items, next } = system.audit_report(&wanted, AT_ONCE).await?;
+        items.iter().try_for_each(|row| lines.put(row))?;
+        if next.is_none() {
+            return lines.end();
         }
-        let Some(last) = last else { break };
-        filter.before = Some(last);
-    }
-    lines.end()
-}
-
-/// All records about a deployment.
-async fn about(store: &Store, id: &DeploymentId) -> Result<Vec<AuditRecord>, Failure> {
-    let mut filter = AuditFilter { deployment: Some(id.clone()), ..AuditFilter::default() };
-    let mut all = Vec::new();
-    loop {
-        let page = store.audit(&filter, AT_ONCE).await?.value;
-        let Some(last) = page.last() else { return Ok(all) };
-        filter.before = Some(last.seq);
-        all.extend(page);
+        wanted.cursor = next;
     }
 }
 

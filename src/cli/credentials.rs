@@ -13,7 +13,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::server::read_secret;
+use super::files::read_secret;
 use super::{Exit, Failure};
 use crate::client::{AuthorizationServer, ClientError, Device, Tokens, is_loopback};
 use crate::domain::plan::fingerprint;

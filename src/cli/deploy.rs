@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::system::System;
-use super::{Common, Exit, Failure, OrderOption, control, output, parts, plan, server, timeline};
+use super::{Common, Exit, Failure, OrderOption, control, files, output, parts, plan, timeline};
 use crate::client::Wanted;
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, Environment, EventId, Revision, ServiceName, SourceName, Wave};
@@ -84,7 +84,7 @@ pub(super) async fn run(common: &Common, options: Options) -> Result<Exit, Failu
         ..Wanted::of(options.customer).in_order(options.order.order)
     };
     if let (true, System::There(client)) = (options.dry_run, &system) {
-        let values = options.values.as_deref().map(server::read).transpose()?;
+        let values = options.values.as_deref().map(files::read).transpose()?;
         let planned = client.plan(&wanted, values.as_deref()).await?;
         output::print(common.output, &planned, || told(&planned))?;
         return Ok(Exit::Success);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::app::CommandError;
-use crate::app::intake::Later;
+use crate::app::later::Later;
 use crate::app::wish::PlaceError;
 use crate::client::ClientError;
 use crate::config::ConfigError;

@@ -1,19 +1,17 @@
 //! `--server`: which server commands ask, and with what.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use secrecy::SecretString;
 
 use super::credentials::Place;
+use super::files::{read, read_secret};
 use super::{Command, Exit, Failure};
 use crate::client::{Client, Connection};
 
 /// The variable that may hold a token. There is no option for one: others can read a command line.
 const TOKEN: &str = "ORCHESTRATOR_TOKEN";
-
-/// The largest file that is read for a token or a certificate.
-const LARGEST: u64 = 1 << 20;
 
 /// Which server commands ask, and with what.
 #[derive(Debug, Clone, Default, Args)]
@@ -112,32 +110,6 @@ impl Options {
     }
 }
 
-pub(super) fn read(file: &Path) -> Result<String, Failure> {
-    let wrong = |what: &dyn std::fmt::Display| {
-        Failure::new(Exit::InvalidInput, format!("{}: {what}", file.display()))
-    };
-    let length = std::fs::metadata(file).map_err(|error| wrong(&error))?.len();
-    if length > LARGEST {
-        return Err(wrong(&format!("it is longer than {LARGEST} bytes")));
-    }
-    std::fs::read_to_string(file).map_err(|error| wrong(&error))
-}
-
-/// A file that only its owner may read.
-pub(super) fn read_secret(file: &Path) -> Result<String, Failure> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(file).map_or(0, |found| found.permissions().mode() & 0o777);
-        if mode & 0o077 != 0 {
-            let name = file.display();
-            let message = format!("{name} may be read by others (mode {mode:03o}): `chmod 600 {name}` first");
-            return Err(Failure::new(Exit::InvalidInput, message));
-        }
-    }
-    read(file)
-}
-
 /// Says so where a server is given to a command that asks none. One in the environment is for other commands.
 pub(super) fn check(command: &Command) -> Result<(), Failure> {
     let name = match command {
@@ -149,7 +121,6 @@ pub(super) fn check(command: &Command) -> Result<(), Failure> {
         Command::Validate(_) => "validate",
         Command::Generate(_) => "generate",
         Command::Simulate(_) => "simulate",
-        Command::Audit(_) => "audit",
         Command::Migrate => "migrate",
         Command::Schema(_) => "schema",
         Command::Completion(_) => "completion",
@@ -162,6 +133,7 @@ pub(super) fn check(command: &Command) -> Result<(), Failure> {
         | Command::History(_)
         | Command::Customers(_)
         | Command::Events(_)
+        | Command::Audit(_)
         | Command::DeadLetters(_)
         | Command::Approve(_)
         | Command::Reject(_)

@@ -10,14 +10,19 @@ use tokio::sync::watch;
 use super::output::plain;
 use super::{Common, Exit, Failure, parts};
 use crate::app;
+use crate::app::compliance;
 use crate::app::wish::{self, PlaceError, Wish};
-use crate::client::{Client, ClientError, DeploymentQuery, Feed, Wanted};
+use crate::client::{AuditQuery, Client, ClientError, DeploymentQuery, Feed, Page, Wanted};
 use crate::config::Config;
 use crate::domain::audit::Origin;
+use crate::domain::compliance::Compliance;
 use crate::domain::deployment::{Command, Deployment, JournalEntry};
 use crate::domain::event::Kind;
 use crate::domain::names::{CustomerId, DeploymentId, Environment, EventId, ServiceName};
-use crate::store::{DeploymentFilter, EventFilter, OverviewFilter, ServiceRevision, Store, Summary};
+use crate::store::{
+    AuditFilter, DeploymentFilter, EventFilter, OverviewFilter, ServiceRevision, Store, Summary,
+};
+use crate::view::audit::AuditView;
 use crate::view::customer::CustomerView;
 use crate::view::deployment::DeploymentView;
 use crate::view::event::{EventView, LetterView};
@@ -197,6 +202,56 @@ impl System {
             }
             Self::There(client) => Ok(client.letters(limit).await?),
         }
+    }
+
+    /// A page of the audit, the newest record first.
+    pub(super) async fn audit(&self, wanted: &AuditQuery, limit: u32) -> Result<Page<AuditView>, Failure> {
+        let store = match self {
+            Self::Here(store) => store,
+            Self::There(client) => return Ok(client.audit(wanted, limit).await?),
+        };
+        let filter = AuditFilter {
+            customer: wanted.customer.clone(),
+            since: wanted.since,
+            until: wanted.until,
+            before: wanted.cursor.as_deref().and_then(|cursor| cursor.parse().ok()),
+            ..AuditFilter::default()
+        };
+        let found = store.audit(&filter, limit).await?;
+        if let Some(broken) = found.broken.first() {
+            // Silence would look like there being nothing.
+            let message = format!("the record {} cannot be read: {}", broken.id, broken.fault);
+            return Err(Failure::new(Exit::Failure, message));
+        }
+        let next = found.value.last().map(|last| last.seq.to_string());
+        Ok(Page { items: found.value.into_iter().map(AuditView::of).collect(), next })
+    }
+
+    /// A page of what auditors ask of deployments, the newest first.
+    pub(super) async fn audit_report(
+        &self,
+        wanted: &AuditQuery,
+        limit: u32,
+    ) -> Result<Page<Compliance>, Failure> {
+        let store = match self {
+            Self::Here(store) => store,
+            Self::There(client) => return Ok(client.audit_report(wanted, limit).await?),
+        };
+        let filter = DeploymentFilter {
+            customer: wanted.customer.clone(),
+            before: wanted.cursor.as_deref().and_then(|cursor| cursor.parse().ok()),
+            ..DeploymentFilter::default()
+        };
+        let found = store.deployments(&filter, limit).await?.value;
+        let next = found.last().map(|last| last.id.to_string());
+        let mut items = Vec::new();
+        for summary in found {
+            let at = summary.created_at;
+            if wanted.since.is_none_or(|since| at >= since) && wanted.until.is_none_or(|until| at < until) {
+                items.extend(compliance::of(store, &summary.id).await?);
+            }
+        }
+        Ok(Page { items, next })
     }
 
     /// An event that has to be there.

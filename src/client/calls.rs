@@ -1,16 +1,19 @@
 //! What can be asked of a server, in its own words.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::{self, Arguments};
 use super::{Client, ClientError, Endpoint};
 use crate::app::receive::Receipt;
 use crate::domain::catalog::Order;
+use crate::domain::compliance::Compliance;
 use crate::domain::deployment::Command;
 use crate::domain::names::{
     CustomerId, DeploymentId, Environment, EventId, Revision, ServiceName, SourceName, Wave,
 };
 use crate::store::{ServiceRevision, Summary};
+use crate::view::audit::AuditView;
 use crate::view::customer::CustomerView;
 use crate::view::deployment::DeploymentView;
 use crate::view::dry_run::DryRunView;
@@ -43,6 +46,30 @@ pub struct DeploymentQuery {
     pub finished: Option<bool>,
     /// Only older ones than this.
     pub before: Option<DeploymentId>,
+}
+
+/// Which audit records, or deployments of a report.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// Only about this customer.
+    pub customer: Option<CustomerId>,
+    /// Only from this time on.
+    pub since: Option<Timestamp>,
+    /// Only before this time.
+    pub until: Option<Timestamp>,
+    /// Where the page begins: `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl AuditQuery {
+    fn arguments(&self, limit: u32) -> Arguments<'_> {
+        Arguments::new()
+            .query("customer", self.customer.as_ref())
+            .query("since", self.since)
+            .query("until", self.until)
+            .query("limit", Some(limit.min(MOST)))
+            .query("cursor", self.cursor.as_ref())
+    }
 }
 
 /// What is asked for, and for whom.
@@ -265,6 +292,26 @@ impl Client {
             Arguments::new().query("limit", Some(limit)).query("cursor", cursor)
         };
         self.pages(&endpoint::LETTERS, limit, arguments).await
+    }
+
+    /// A page of the audit, the newest record first.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn audit(&self, wanted: &AuditQuery, limit: u32) -> Result<Page<AuditView>, ClientError> {
+        self.get(&endpoint::AUDIT, wanted.arguments(limit)).await
+    }
+
+    /// A page of what auditors ask of deployments, the newest first. More may follow a page without rows.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn audit_report(
+        &self,
+        wanted: &AuditQuery,
+        limit: u32,
+    ) -> Result<Page<Compliance>, ClientError> {
+        self.get(&endpoint::REPORT, wanted.arguments(limit)).await
     }
 
     /// Tries a dead letter again.

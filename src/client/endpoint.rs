@@ -43,6 +43,8 @@ endpoints! {
     CUSTOMERS = read("/api/v1/customers", &["customer", "environment", "limit", "cursor"]);
     EVENTS = read("/api/v1/events", &["customer", "source", "state", "limit", "cursor"]);
     EVENT = read("/api/v1/events/{id}", &[]);
+    AUDIT = read("/api/v1/audit", &["customer", "since", "until", "limit", "cursor"]);
+    REPORT = read("/api/v1/audit/report", &["customer", "since", "until", "limit", "cursor"]);
     LETTERS = read("/api/v1/dead-letters", &["limit", "cursor"]);
     LOGIN = read("/api/v1/login", &[]);
     ME = read("/api/v1/me", &[]);

@@ -1,13 +1,14 @@
 //! What auditors ask of each deployment: who asked for it, who agreed, whether those were two, and what came of it.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::audit::AuditRecord;
 use super::deployment::Deployment;
 
 /// One deployment, as an auditor looks at it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Compliance {
     /// Which one.
     pub deployment: String,

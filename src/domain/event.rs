@@ -203,6 +203,16 @@ pub fn parse(
     Ok(Understood { request, trace: TraceContext::in_payload(&body) })
 }
 
+impl Request {
+    /// Whether what failed before is to be tried again, and what did not change as well.
+    pub fn asks_to_force(&self) -> bool {
+        match self.trigger {
+            Trigger::Manual { force, .. } => force,
+            Trigger::Push(_) | Trigger::Other { .. } => false,
+        }
+    }
+}
+
 impl std::str::FromStr for Kind {
     type Err = String;
 

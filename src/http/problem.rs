@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::CommandError;
-use crate::app::intake::Later;
+use crate::app::later::Later;
 use crate::domain::diagnostic::Diagnostic;
 use crate::ports::SourceError;
 use crate::store::StoreError;

@@ -1,14 +1,14 @@
 //! Who asked for which change.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::domain::audit::AuditRecord;
 
 /// A write that somebody asked for.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = AuditRecord)]
 pub struct AuditView {
     /// Its place in the order of all.
@@ -17,8 +17,8 @@ pub struct AuditView {
     pub at: Timestamp,
     /// The name of a person, or of the token that a program has.
     pub actor: String,
-    /// `cli`, `http`, `trigger` or `webhook`.
-    pub via: &'static str,
+    /// `cli`, `http`, `trigger`, `webhook` or `poll`.
+    pub via: String,
     /// The address of whoever connected, where there is one; a proxy's, where one stands between.
     pub address: Option<String>,
     /// The id of the request, as logs have it.
@@ -53,7 +53,7 @@ impl AuditView {
             seq,
             at,
             actor: origin.actor,
-            via: origin.via.word(),
+            via: origin.via.word().to_owned(),
             address: origin.address,
             request_id: origin.request,
             action,

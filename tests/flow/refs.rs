@@ -9,7 +9,7 @@ use crate::support::world::{Running, World};
 
 const A: &str = "customer-a";
 
-async fn look(running: &Running) -> Result<(), argocd_orchestrator::app::intake::Later> {
+async fn look(running: &Running) -> Result<(), argocd_orchestrator::app::later::Later> {
     let epoch = running.app.store.epoch().await.unwrap();
     refs::look_at(&running.app, &running.app.config.sources[0], epoch, Timestamp::now()).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use argocd_orchestrator::adapters::simulated::script::{Fail, How};
 use argocd_orchestrator::app::receive::Taken;
-use argocd_orchestrator::client::{Client, Connection, DeploymentQuery, ENDPOINTS, Wanted};
+use argocd_orchestrator::client::{AuditQuery, Client, Connection, DeploymentQuery, ENDPOINTS, Wanted};
 use argocd_orchestrator::domain::audit::Origin;
 use argocd_orchestrator::domain::deployment::{Command, Deployment, ServiceState};
 use argocd_orchestrator::domain::diagnostic::{Code, Diagnostic, Place};
@@ -116,6 +116,12 @@ async fn every_answer_of_a_server_is_understood() {
     let events = client.events(Some(&A.parse().unwrap()), None, 100).await.unwrap();
     assert_eq!(events.len(), 3);
     assert_eq!(client.event(&again).await.unwrap().id, again);
+
+    let query = AuditQuery { customer: Some(A.parse().unwrap()), ..AuditQuery::default() };
+    let told = client.audit(&query, 100).await.unwrap();
+    assert!(told.items.iter().any(|one| one.action == "approve" && one.via == "http"), "{told:?}");
+    let report = client.audit_report(&query, 100).await.unwrap();
+    assert_eq!((report.items.len(), report.items[0].approved_by.as_deref()), (3, Some("local")));
 
     // One of what arrived could never succeed, and can by now.
     let resource = json!({"customer": A, "kind": "health-check"}).to_string().into_bytes();
