@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts a real single-node Kubernetes (real pods) with Argo CD and Argo Rollouts as processes of this host, and Argo Events
-# where it is asked for. CLUSTER_PARTS ("argocd rollouts" by default) says what beside Kubernetes itself. Needs root on Linux, and
-# what setup-test-env.sh installs and builds. State lives in $CLUSTER_HOME/run; down.sh removes it.
+# where it is asked for. CLUSTER_PARTS ("argocd rollouts" by default) says what beside Kubernetes itself. Needs root on
+# Linux, and what setup-test-env.sh installs and builds. State lives in $CLUSTER_HOME/run; down.sh removes it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/env.sh"
