@@ -398,6 +398,11 @@ impl Config {
         self.sources.iter().find(|source| &source.name == name)
     }
 
+    /// What a source deploys to an environment.
+    pub fn target(&self, source: &SourceName, environment: &Environment) -> Option<&Target> {
+        self.source(source)?.targets.iter().find(|target| &target.environment == environment)
+    }
+
     /// The order that the configuration asks for.
     pub fn order(&self) -> Order {
         if self.sync_wave.enabled { Order::Waves } else { Order::Dependencies }

@@ -32,9 +32,7 @@ const READS_AT_ONCE: usize = 16;
 /// When something does not answer now.
 pub async fn plan_again(app: &App, brief: &Brief, request: &Request) -> Result<Option<Plan>, Later> {
     let plan = &brief.plan;
-    let source = app.config.source(&plan.source);
-    let target = source.and_then(|source| source.targets.iter().find(|t| t.environment == plan.environment));
-    let Some(target) = target else { return Ok(None) };
+    let Some(target) = app.config.target(&plan.source, &plan.environment) else { return Ok(None) };
     let layout = Layout::of(&app.config, target);
     let (customers, _) =
         customers::customers(app.values.as_ref(), &plan.source, &plan.revision, &layout).await?;

@@ -59,9 +59,7 @@ pub async fn dry_run(
     values: Option<Vec<u8>>,
 ) -> Result<Result<DryRun, Vec<Diagnostic>>, Later> {
     let name = &request.source;
-    let configured = app.config.source(name);
-    let target = configured.and_then(|source| source.targets.iter().find(|t| &t.environment == environment));
-    let Some(target) = target else {
+    let Some(target) = app.config.target(name, environment) else {
         return Err(SourceError::Refused(format!("the source {name} does not deploy {environment}")).into());
     };
     let wanted = match &request.trigger {

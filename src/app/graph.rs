@@ -31,9 +31,7 @@ pub async fn read(
     environment: &Environment,
     revision: &Revision,
 ) -> Result<Option<Read>, Later> {
-    let configured = app.config.source(source);
-    let target = configured.and_then(|source| source.targets.iter().find(|t| &t.environment == environment));
-    let Some(target) = target else { return Ok(None) };
+    let Some(target) = app.config.target(source, environment) else { return Ok(None) };
     let layout = Layout::of(&app.config, target);
     let (found, _) = customers::customers(app.values.as_ref(), source, revision, &layout).await?;
     let Some(files) = found.into_iter().find(|files| &files.customer == customer) else { return Ok(None) };

@@ -40,9 +40,7 @@ impl Values {
 /// When the commit's file cannot be read now, or is no catalogue.
 pub async fn values(app: &App, brief: &Brief, revision: &Revision) -> Result<Option<Values>, ClusterError> {
     let plan = &brief.plan;
-    let source = app.config.source(&plan.source);
-    let target = source.and_then(|source| source.targets.iter().find(|t| t.environment == plan.environment));
-    let Some(target) = target else { return Ok(None) };
+    let Some(target) = app.config.target(&plan.source, &plan.environment) else { return Ok(None) };
     let layout = Layout::of(&app.config, target);
     if layout.cac.is_none() || brief.path != layout.base {
         return Ok(None);

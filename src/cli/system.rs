@@ -244,13 +244,7 @@ impl System {
         };
         let found = store.deployments(&filter, limit).await?.value;
         let next = found.last().map(|last| last.id.to_string());
-        let mut items = Vec::new();
-        for summary in found {
-            let at = summary.created_at;
-            if wanted.since.is_none_or(|since| at >= since) && wanted.until.is_none_or(|until| at < until) {
-                items.extend(compliance::of(store, &summary.id).await?);
-            }
-        }
+        let items = compliance::report(store, &found, wanted.since, wanted.until).await?;
         Ok(Page { items, next })
     }
 

@@ -117,12 +117,6 @@ async fn report(
     let store = &server.app.store;
     let found = store.deployments(&filter, limit).await?;
     let (looked_at, next) = page::rows(found, limit, |last| last.id.to_string());
-    let mut items = Vec::new();
-    for summary in looked_at {
-        let at = summary.created_at;
-        if since.is_none_or(|since| at >= since) && until.is_none_or(|until| at < until) {
-            items.extend(compliance::of(store, &summary.id).await?);
-        }
-    }
+    let items = compliance::report(store, &looked_at, since, until).await?;
     Ok(Json(Page { items, next }))
 }

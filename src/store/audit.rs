@@ -131,7 +131,8 @@ pub(super) struct Entry<'a> {
     pub(super) deployment: Option<&'a str>,
     pub(super) event: Option<&'a str>,
     pub(super) input: Option<i64>,
-    pub(super) detail: &'a Value,
+    /// As JSON.
+    pub(super) detail: &'a str,
     pub(super) before: Option<&'a str>,
     pub(super) after: Option<&'a str>,
 }
@@ -148,7 +149,7 @@ impl<'a> Entry<'a> {
             deployment: None,
             event: None,
             input: None,
-            detail: &Value::Null,
+            detail: "null",
             before: None,
             after: None,
         }
@@ -172,7 +173,7 @@ pub(super) async fn put(connection: &mut AnyConnection, entry: Entry<'_>) -> Res
     .bind(entry.deployment)
     .bind(entry.event)
     .bind(entry.input)
-    .bind(entry.detail.to_string())
+    .bind(entry.detail)
     .bind(entry.before)
     .bind(entry.after)
     .execute(connection)
@@ -219,7 +220,7 @@ impl Write for (Timestamp, Deed) {
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         let (at, Deed { origin, action, detail, before, after }) = self;
         let entry = Entry {
-            detail,
+            detail: &detail.to_string(),
             before: before.as_deref(),
             after: after.as_deref(),
             ..Entry::of(*at, origin, action)

@@ -130,7 +130,7 @@ impl Write for Unbury {
         if deleted.rows_affected() > 0 {
             let entry = Entry {
                 event: Some(self.event.as_str()),
-                detail: &self.detail,
+                detail: &self.detail.to_string(),
                 before: Some("dead-letter"),
                 after: Some("accepted"),
                 ..Entry::of(self.at, &self.origin, "replay")
@@ -238,7 +238,7 @@ impl Write for Bury {
         // The same again is counted where it is kept.
         if kept == self.id {
             let entry = Entry {
-                detail: &self.detail,
+                detail: &self.detail.to_string(),
                 after: Some("dead-letter"),
                 ..Entry::of(self.received_at, &self.origin, "dead-letter")
             };

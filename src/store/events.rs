@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -333,7 +332,6 @@ struct Accept {
     keys: Keys,
     request: String,
     action: &'static str,
-    detail: Value,
 }
 
 impl Accept {
@@ -344,8 +342,7 @@ impl Accept {
             Trigger::Push(_) => "push",
             Trigger::Other { .. } | Trigger::Manual { .. } => event.request.kind.word(),
         };
-        let detail = serde_json::to_value(&event.request).unwrap_or_default();
-        Ok(Self { event, trace, keys, request, action, detail })
+        Ok(Self { event, trace, keys, request, action })
     }
 }
 
@@ -386,7 +383,7 @@ impl Write for Accept {
                 customer: request.customer.as_ref().map(CustomerId::as_str),
                 environment: request.environment.as_ref().map(Environment::as_str),
                 event: Some(id.as_str()),
-                detail: &self.detail,
+                detail: &self.request,
                 ..Entry::of(*at, origin, self.action)
             };
             audit::put(connection, entry).await?;

@@ -146,7 +146,7 @@ impl Write for Send {
             environment: Some(&environment),
             deployment: Some(self.to.as_str()),
             input: Some(id),
-            detail: &self.detail,
+            detail: &self.detail.to_string(),
             before: Some(&state),
             ..Entry::of(self.now, &self.origin, action(&self.detail))
         };

@@ -33,9 +33,7 @@ pub(super) async fn run(common: &Common, options: Rollback) -> Result<Exit, Fail
     let config = parts::config(common)?;
     let store = parts::existing_store(common).await?;
     let (name, environment) = wish::place(&config, &store, None, &customer, options.environment).await?;
-    let source = config.source(&name);
-    let target = source.and_then(|source| source.targets.iter().find(|t| t.environment == environment));
-    let Some(target) = target else {
+    let Some(target) = config.target(&name, &environment) else {
         return Err(Failure::new(
             Exit::NotFound,
             format!("no configured target deploys {environment} from {name}"),
