@@ -31,7 +31,8 @@ async fn one_wave_syncs_its_services_and_gates_on_those_before() {
 /// Deploys; then somebody else syncs `user-service`, and it degrades.
 async fn degraded(world: &mut World) -> Running {
     world.deployed().await.stop().await;
-    world.config.sync_wave.health_check_timeout = SignedDuration::from_millis(2_500);
+    // Long enough for the first look at those that are healthy, however many tests run beside this one.
+    world.config.sync_wave.health_check_timeout = SignedDuration::from_secs(6);
     world.fail("user-service", Fail::always(How::Degraded));
     let running = world.start().await;
     let app: AppName = "customer-a-user-service".parse().unwrap();
