@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the programs of the test cluster from their Go modules into $CLUSTER_HOME/bin; those already there are kept.
-# CLUSTER_PARTS ("argocd rollouts" by default; there is "events" as well) says which of them beside Kubernetes itself.
+# CLUSTER_PARTS ("argocd rollouts" by default; there are "events" and "workflows" as well) says which of them beside Kubernetes itself.
 # Cold: about half an hour on two cores, and some 15 GB of module and build cache. Needs Go 1.26 or newer, and gcc.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -48,6 +48,24 @@ fi
 if part events; then
   build argo-events argo-events github.com/argoproj/argo-events/cmd
   install nats-server github.com/nats-io/nats-server/v2@v2.12.3
+fi
+# The module of Argo Workflows lacks two things that its own build makes: a symlink (module archives leave them out) and
+# the web UI. Both are put into a vendor folder that lives as long as the build.
+if part workflows && { [ ! -x "$bin/argoexec" ] || [ ! -x "$bin/workflow-controller" ] || [ ! -x "$bin/argo" ]; }; then
+  started=$SECONDS
+  work=$(mktemp -d "$CLUSTER_HOME/argo-workflows.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  cp "$here"/tools/argo-workflows/* "$work/"
+  # Ends with an error for the packages that only the left-out parts need; what the programs need is there.
+  (cd "$work" && go mod vendor 2>/dev/null || true)
+  wf=$work/vendor/github.com/argoproj/argo-workflows/v4
+  ln -sf signal_darwin.go "$wf/workflow/executor/osspecific/signal_linux.go"
+  mkdir -p "$wf/ui/dist/app" && echo '<html></html>' >"$wf/ui/dist/app/index.html"
+  for program in workflow-controller argoexec argo; do
+    (cd "$work" && go build -mod=vendor -ldflags "-s -w" -o "$bin/.$program" "github.com/argoproj/argo-workflows/v4/cmd/$program")
+    mv "$bin/.$program" "$bin/$program"
+  done
+  echo "built argo-workflows in $((SECONDS - started)) s"
 fi
 compile pause "$here/images/pause.c"
 compile health "$here/images/health.c"
