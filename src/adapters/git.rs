@@ -25,7 +25,7 @@ use self::remote::Remote;
 use crate::domain::names::{Revision, SourceName};
 use crate::ports::{SourceError, ValuesSource};
 
-pub use self::remote::{GitError, Repository};
+pub use self::remote::{GitError, Repository, SSH_OPTIONS};
 pub use self::revert::Revert;
 
 /// How git is used for all repositories.
@@ -40,16 +40,20 @@ pub struct GitSettings {
     pub max_output_bytes: u64,
     /// The binary.
     pub program: OsString,
+    /// The program that git calls where a repository is reached by ssh: one that runs ssh with the options of the variable
+    /// [`SSH_OPTIONS`] before its own arguments.
+    pub ssh: String,
 }
 
 impl GitSettings {
     /// The defaults: 60 s, 16 MiB, `git` as found on the path.
-    pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(cache_dir: impl Into<PathBuf>, ssh: impl Into<String>) -> Self {
         Self {
             cache_dir: cache_dir.into(),
             timeout: Duration::from_secs(60),
             max_output_bytes: 16 * 1024 * 1024,
             program: "git".into(),
+            ssh: ssh.into(),
         }
     }
 }
@@ -75,7 +79,7 @@ impl Git {
         let settings = Arc::new(settings);
         let mut caches = BTreeMap::new();
         for repository in repositories {
-            let remote = Remote::new(&repository)?;
+            let remote = Remote::new(&repository, &settings.ssh)?;
             let cache = Cache::new(repository.name.clone(), remote, Arc::clone(&settings));
             if caches.insert(repository.name.clone(), cache).is_some() {
                 return Err(GitError::Twice(repository.name));

@@ -160,7 +160,9 @@ pub(super) fn git(config: &Config) -> Result<Git, Failure> {
         ssh_key: source.ssh_key.clone(),
         known_hosts: source.known_hosts.clone(),
     });
-    let mut settings = GitSettings::new(config.data_dir.join("git"));
+    // Git calls this program for ssh, and it calls ssh: see `main`.
+    let ssh = std::env::current_exe()?.to_string_lossy().into_owned();
+    let mut settings = GitSettings::new(config.data_dir.join("git"), ssh);
     settings.timeout = Duration::try_from(config.git.timeout).unwrap_or(settings.timeout);
     settings.max_output_bytes = config.git.max_output.as_u64();
     Git::new(settings, repositories).map_err(|error| Failure::new(Exit::InvalidInput, error))

@@ -95,7 +95,8 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn new(repository: &Repository) -> Result<Self, GitError> {
+    /// `ssh` is the program that git calls for ssh addresses.
+    pub(super) fn new(repository: &Repository, ssh: &str) -> Result<Self, GitError> {
         let Repository { name, url, .. } = repository;
         let refused = |fault| GitError::Address { name: name.clone(), url: without_credentials(url), fault };
         let protocol = protocol(url, repository.allow_file).map_err(refused)?;
@@ -120,17 +121,10 @@ impl Remote {
             remote.secrets = vec![token.clone(), basic.into()];
         }
         if protocol == SSH {
-            let mut ssh = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20 \
-                           -o ServerAliveInterval=15 -o ForwardAgent=no -o PermitLocalCommand=no"
-                .to_owned();
-            if let Some(key) = &repository.ssh_key {
-                ssh += &format!(" -o IdentitiesOnly=yes -i {}", shell_word(name, key)?);
-            }
-            if let Some(hosts) = &repository.known_hosts {
-                ssh += &format!(" -o UserKnownHostsFile={}", shell_word(name, hosts)?);
-            }
-            remote.variables.push(("GIT_SSH_COMMAND", ssh));
+            // A program and not a command: git gives a command to a shell, and the container image has none.
+            remote.variables.push(("GIT_SSH", ssh.to_owned()));
             remote.variables.push(("GIT_SSH_VARIANT", "ssh".to_owned()));
+            remote.variables.push((SSH_OPTIONS, options(repository)?));
         }
         Ok(remote)
     }
@@ -152,6 +146,9 @@ impl Remote {
         words.join(" ").chars().filter(|c| !c.is_control()).take(500).collect()
     }
 }
+
+/// The variable in which a [program](super::GitSettings::ssh) that git calls finds the options for ssh: a JSON array.
+pub const SSH_OPTIONS: &str = "ARGOCD_ORCHESTRATOR_SSH_OPTIONS";
 
 const HTTPS: &str = "https";
 const SSH: &str = "ssh";
@@ -240,11 +237,35 @@ fn without_credentials(url: &str) -> String {
     }
 }
 
-/// A path in single quotes: git gives the ssh command to a shell.
-fn shell_word(name: &SourceName, path: &std::path::Path) -> Result<String, GitError> {
+/// What ssh is told beside what git tells it, as a JSON array of arguments.
+fn options(repository: &Repository) -> Result<String, GitError> {
+    let mut options: Vec<String> = [
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        "ConnectTimeout=20",
+        "ServerAliveInterval=15",
+        "ForwardAgent=no",
+        "PermitLocalCommand=no",
+    ]
+    .map(|option| format!("-o{option}"))
+    .to_vec();
+    if let Some(key) = &repository.ssh_key {
+        options.push("-oIdentitiesOnly=yes".into());
+        // As `-i`, because ssh reads `-oIdentityFile=` like its configuration, where white space and `%` mean something.
+        options.extend(["-i".into(), path(&repository.name, key)?]);
+    }
+    if let Some(hosts) = &repository.known_hosts {
+        let hosts =
+            path(&repository.name, hosts)?.replace('\\', r"\\").replace('"', r#"\""#).replace('%', "%%");
+        options.push(format!("-oUserKnownHostsFile=\"{hosts}\""));
+    }
+    Ok(serde_json::Value::from(options).to_string())
+}
+
+fn path(name: &SourceName, path: &std::path::Path) -> Result<String, GitError> {
     let refused = || GitError::SshFile { name: name.clone(), path: path.display().to_string() };
     let text = path.to_str().filter(|text| path.is_absolute() && !text.chars().any(char::is_control));
-    Ok(format!("'{}'", text.ok_or_else(refused)?.replace('\'', r"'\''")))
+    Ok(text.ok_or_else(refused)?.to_owned())
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -305,20 +326,20 @@ mod tests {
     fn credentials_are_neither_shown_nor_given_as_arguments() {
         let name: SourceName = "values".parse().unwrap();
         let with = Repository::new(name.clone(), "https://user:canary@github.com/x");
-        let Err(error) = Remote::new(&with) else { panic!("accepted") };
+        let Err(error) = Remote::new(&with, "ssh") else { panic!("accepted") };
         assert!(!format!("{error} {error:?} {with:?}").contains("canary"));
         let token = Some(SecretString::from("canary"));
-        let remote = Remote::new(&Repository {
-            token: token.clone(),
-            ..Repository::new(name.clone(), "https://github.com/x/y")
-        })
+        let remote = Remote::new(
+            &Repository { token: token.clone(), ..Repository::new(name.clone(), "https://github.com/x/y") },
+            "ssh",
+        )
         .unwrap();
         assert_eq!(remote.configuration[0].0, "http.https://github.com/.extraHeader");
         let basic = base64(b"x-access-token:canary");
         let said = format!("fatal: https://x:canary@github.com/x said {basic}\nand canary \u{1b}[31m");
         assert_eq!(remote.scrub(&said), "fatal: https://github.com/x said *** and *** [31m");
         let ssh = Repository { token, ..Repository::new(name, "git@github.com:x/y") };
-        assert!(matches!(Remote::new(&ssh), Err(GitError::UselessToken(_))));
+        assert!(matches!(Remote::new(&ssh, "ssh"), Err(GitError::UselessToken(_))));
     }
 
     #[test]
@@ -326,11 +347,19 @@ mod tests {
         let name: SourceName = "values".parse().unwrap();
         let key = |path: &str| Repository {
             ssh_key: Some(path.into()),
+            known_hosts: Some("/keys/the \"known\" 100%".into()),
             ..Repository::new(name.clone(), "git@github.com:rtte/values.git")
         };
-        let remote = Remote::new(&key("/keys/it's; rm -rf")).unwrap();
-        assert!(remote.variables[0].1.ends_with(r"-i '/keys/it'\''s; rm -rf'"), "{:?}", remote.variables);
-        assert!(Remote::new(&key("relative")).is_err());
+        let given: Vec<String> = serde_json::from_str(&options(&key("/keys/it's; rm -rf")).unwrap()).unwrap();
+        assert!(
+            given.ends_with(&[
+                "-i".into(),
+                "/keys/it's; rm -rf".into(),
+                r#"-oUserKnownHostsFile="/keys/the \"known\" 100%%""#.into()
+            ]),
+            "{given:?}"
+        );
+        assert!(options(&key("relative")).is_err());
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl World {
         let origin = folder.path().join("origin");
         std::fs::create_dir(&origin).unwrap();
         run(&origin, &["init", "-q", "-b", "main", "."]);
-        let mut settings = GitSettings::new(folder.path().join("cache"));
+        let mut settings = GitSettings::new(folder.path().join("cache"), "no-ssh");
         change(&mut settings);
         let git = Git::new(settings, [repository(&origin)]).unwrap();
         Self { folder, git }
@@ -257,10 +257,12 @@ async fn large_files_and_long_answers_are_cut_off() {
 async fn a_file_address_must_be_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let not_allowed = Repository { allow_file: false, ..repository(folder.path()) };
-    let refused = Git::new(GitSettings::new(folder.path()), [not_allowed]);
+    let refused = Git::new(GitSettings::new(folder.path(), "no-ssh"), [not_allowed]);
     assert!(matches!(refused, Err(GitError::Address { .. })));
-    let twice =
-        Git::new(GitSettings::new(folder.path()), [repository(folder.path()), repository(folder.path())]);
+    let twice = Git::new(
+        GitSettings::new(folder.path(), "no-ssh"),
+        [repository(folder.path()), repository(folder.path())],
+    );
     assert!(matches!(twice, Err(GitError::Twice(_))));
 }
 
@@ -373,8 +375,10 @@ async fn a_server_that_never_answers_is_given_up_and_no_credential_is_told() {
         token: Some("canary-token".to_owned().into()),
         ..Repository::new(source(), url)
     };
-    let settings =
-        GitSettings { timeout: Duration::from_secs(1), ..GitSettings::new(folder.path().join("cache")) };
+    let settings = GitSettings {
+        timeout: Duration::from_secs(1),
+        ..GitSettings::new(folder.path().join("cache"), "no-ssh")
+    };
     let git = Git::new(settings, [repository.clone()]).unwrap();
     let error = git.fetch(&source()).await.unwrap_err();
     assert!(error.to_string().contains("took longer"), "{error}");
@@ -398,7 +402,8 @@ async fn credentials_are_in_the_environment_of_a_fetch_alone_and_never_in_its_ar
     );
     let token = Some("canary-token".to_owned().into());
     let repository = Repository { token, ..Repository::new(source(), "https://127.0.0.1:1/values.git") };
-    let settings = GitSettings { program: script.into(), ..GitSettings::new(folder.path().join("cache")) };
+    let settings =
+        GitSettings { program: script.into(), ..GitSettings::new(folder.path().join("cache"), "no-ssh") };
     let cache = settings.cache_dir.clone();
     let git = Git::new(settings, [repository]).unwrap();
     let error = git.fetch(&source()).await.unwrap_err();
@@ -423,4 +428,34 @@ async fn credentials_are_in_the_environment_of_a_fetch_alone_and_never_in_its_ar
 fn executable(path: &Path, text: &str) {
     let write = ["-c", r#"printf %s "$1" >"$2" && chmod 755 "$2""#, "sh", text];
     assert!(Command::new("sh").args(write).arg(path).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn ssh_is_called_as_a_program_with_its_options_in_a_variable() {
+    let world = World::new();
+    world.write("a", "1");
+    let commit = world.commit();
+    // Stands in for ssh: notes what it was given, then does what the other machine would.
+    let ssh = world.folder.path().join("an ssh's stand-in");
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$0\" \"${SSH_OPTIONS}\" \"$@\" >'{0}'\nshift $(($# - 1))\nexec sh -c \"$1\"\n",
+        world.folder.path().join("called").display()
+    );
+    std::fs::write(&ssh, script).unwrap();
+    std::fs::set_permissions(&ssh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut there = Repository::new(source(), format!("git@example.com:{}", world.origin().display()));
+    there.ssh_key = Some("/keys/a key".into());
+    let settings = GitSettings::new(world.folder.path().join("another"), ssh.to_str().unwrap());
+    let git = Git::new(settings, [there]).unwrap();
+    git.fetch(&source()).await.unwrap();
+    assert_eq!(git.head(&source(), "refs/heads/main").await.unwrap(), Some(commit));
+    let called = std::fs::read_to_string(world.folder.path().join("called")).unwrap();
+    let called: Vec<_> = called.lines().collect();
+    assert_eq!(called[0], ssh.to_str().unwrap());
+    let options: Vec<String> = serde_json::from_str(called[1]).unwrap();
+    assert!(options.ends_with(&["-i".into(), "/keys/a key".into()]), "{options:?}");
+    assert!(
+        called.contains(&"git@example.com") && called.last().unwrap().starts_with("git-upload-pack "),
+        "{called:?}"
+    );
 }
