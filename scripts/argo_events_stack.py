@@ -16,7 +16,7 @@ import time
 import uuid
 
 HOST = os.environ.get("CLUSTER_HOST_IP", "10.77.0.1")
-ON_HOST = "tests/cluster/argo-events/on-host"
+ON_HOST = "tests/cluster/argo-events-on-host"
 IN_POD = "tests/cluster/argo-events"
 CLUSTER_RUN = os.environ.get("CLUSTER_RUN", "")
 NAME = "argocd-orchestrator.argocd-orchestrator.svc"
@@ -94,7 +94,7 @@ class Repository:
     def __init__(self, folder):
         self.path = f"{folder}/repository"
         shutil.copytree("examples/helm-charts", f"{self.path}/examples/helm-charts")
-        os.makedirs(f"{self.path}/examples/helm-charts/overlays")
+        os.makedirs(f"{self.path}/examples/helm-charts/overlays", exist_ok=True)
         with open(f"{self.path}/examples/helm-charts/overlays/small.yaml", "w") as file:
             json.dump({"overrides": SMALL}, file)
         run("git", "init", "--quiet", "--initial-branch=main", self.path)

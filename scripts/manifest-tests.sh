@@ -48,6 +48,11 @@ for number, found in enumerate(yaml.safe_load_all(open(f"{folder}/all"))):
         json.dump(found, file)
     kind, meta = found["kind"], found["metadata"]
     print(number, f"{name}: {kind} {meta.get('namespace', '')}/{meta.get('name') or meta.get('generateName')}", sep="\t")
+    if kind == "StatefulSet":
+        # One that is there already may have been made with another volume, which cannot be changed.
+        meta["name"] += "-dry-run"
+        with open(f"{folder}/{number:03}.json", "w") as file:
+            json.dump(found, file)
     template = found.get("spec", {}).get("template") if kind in ("StatefulSet", "Deployment") else None
     if template:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry-run"}, "spec": template["spec"]}
