@@ -110,7 +110,8 @@ fn of(namespace: &str, conflict: &Conflict) -> Finding {
     finding.at(&object, field, Some(value))
 }
 
-fn version(images: &[String]) -> Finding {
+/// Which Argo CD runs, by the images of its controllers.
+pub fn version(images: &[String]) -> Finding {
     let check = Check::ARGO_CD_VERSION;
     // `registry:5000/path/name:tag@digest`: the tag stands behind the last path.
     let tag = |image: &str| {

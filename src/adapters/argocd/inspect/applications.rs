@@ -52,7 +52,7 @@ impl Inspector {
     ) -> Result<ArgoCd, ClusterError> {
         let mut facts = ArgoCd {
             namespace: namespace.to_owned(),
-            images: self.images(namespace).await?,
+            images: self.argo_cd_images(namespace).await?,
             ..ArgoCd::default()
         };
         let repositories: BTreeSet<String> = repositories.iter().map(|url| alike(url)).collect();
@@ -120,8 +120,11 @@ impl Inspector {
         Ok(found)
     }
 
-    /// The images of Argo CD's controller of Applications; none where it is not in this namespace, or not to be seen.
-    async fn images(&self, namespace: &str) -> Result<Vec<String>, ClusterError> {
+    /// The images of Argo CD's controllers; none where they are not in this namespace, or not to be seen.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn argo_cd_images(&self, namespace: &str) -> Result<Vec<String>, ClusterError> {
         let parameters = ListParams::default().labels(PART_OF).limit(PAGE);
         let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), namespace);
         let sets = seen(in_time(sets.list(&parameters)).await)?.map(|list| list.items).unwrap_or_default();
