@@ -159,6 +159,7 @@ impl Checker<'_> {
         self.permissions(found, &needs, &seen.namespaces).await?;
         let events = self.inspector.argo_events(self.options.argo_events_namespace.as_str()).await?;
         found.extend(events::findings(&events));
+        found.extend(events::reachability(&events));
         let namespace = self.options.namespace.as_str();
         let name = format!("{namespace}/{NAME}");
         let read = self.inspector.workload(namespace, NAME).await;

@@ -100,6 +100,7 @@ checks! {
     SENSOR_DEPENDENCY = "sensor-dependency", ArgoEvents;
     SENSOR_FILTER = "sensor-filter", ArgoEvents;
     SENSOR_RETRY = "sensor-retry", ArgoEvents;
+    SENSOR_TARGET = "sensor-target", ArgoEvents;
     SENSOR_TLS = "sensor-tls", ArgoEvents;
     SENSOR_TOKEN = "sensor-token", ArgoEvents;
     SENSOR_VALUES = "sensor-values", ArgoEvents;

@@ -128,6 +128,17 @@ impl World {
             include_str!("../../argo-events/trigger.yaml"),
         ];
         answer(SENSORS, list(deployed(&text.concat().replace("set-by-an-overlay", "token-of-the-sensor"))));
+        let ours = "namespaces/argocd-orchestrator";
+        let ports = json!([{ "port": 50051 }, { "port": 8443 }]);
+        answer(
+            &format!("/api/v1/{ours}/services/argocd-orchestrator"),
+            json!({ "metadata": { "name": "argocd-orchestrator" }, "spec": { "ports": ports } }),
+        );
+        let endpoints = json!([{ "addresses": ["10.0.0.1"], "conditions": { "ready": true } }]);
+        answer(
+            &format!("/apis/discovery.k8s.io/v1/{ours}/endpointslices"),
+            list([json!({ "metadata": {}, "addressType": "IPv4", "endpoints": endpoints, "ports": [] })]),
+        );
         let pod = json!({ "containers": [{ "name": "a", "image": "argocd-orchestrator:0.1.0" }] });
         answer(
             "/apis/apps/v1/namespaces/argocd-orchestrator/statefulsets/argocd-orchestrator",

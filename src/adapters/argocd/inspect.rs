@@ -5,13 +5,15 @@
 mod applications;
 mod reviews;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use k8s_openapi::apimachinery::pkg::version;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -24,8 +26,9 @@ pub use self::reviews::Account;
 use super::{configuration, innermost, refused};
 use crate::domain::check::Listed;
 use crate::domain::check::cluster::{ApiServer, Time};
-use crate::domain::check::events::ArgoEvents;
+use crate::domain::check::events::{self, ArgoEvents, Reached};
 use crate::domain::check::kinds::{GROUP, Kinds, VERSION};
+use crate::domain::check::sensor::Target;
 use crate::domain::check::workload::Workload;
 use crate::ports::ClusterError;
 
@@ -37,6 +40,9 @@ const PAGE: u32 = 500;
 
 /// Objects of a kind of Argo Events that are read.
 const OBJECTS: usize = 2_000;
+
+/// Services that Sensors lead to that are looked at.
+const TARGETS: usize = 20;
 
 /// The largest answer about the version.
 const SMALL: usize = 1 << 16;
@@ -127,12 +133,48 @@ impl Inspector {
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
             listed(&api).await
         };
+        let sensors = list("Sensor", "sensors").await?;
+        let mut reached = BTreeMap::new();
+        for target in events::targets(&sensors).into_iter().take(TARGETS) {
+            let found = self.reached(&target).await?;
+            reached.insert(target, found);
+        }
         Ok(ArgoEvents {
             namespace: namespace.to_owned(),
             buses: list("EventBus", "eventbus").await?,
             sources: list("EventSource", "eventsources").await?,
-            sensors: list("Sensor", "sensors").await?,
+            sensors,
+            targets: reached,
         })
+    }
+
+    async fn reached(&self, target: &Target) -> Result<Reached, ClusterError> {
+        let services: Api<Service> = Api::namespaced(self.client.clone(), &target.namespace);
+        let service = match in_time(services.get(&target.name)).await {
+            Ok(service) => service.spec.unwrap_or_default(),
+            Err(Trouble::Missing) => return Ok(Reached::Missing),
+            Err(Trouble::Refused(why)) => return Ok(Reached::Unknown(why)),
+            Err(trouble) => return Err(trouble.into()),
+        };
+        if service.type_.as_deref() == Some("ExternalName") {
+            return Ok(Reached::Unknown("it leads out of the cluster".into()));
+        }
+        let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &target.namespace);
+        let of_it =
+            ListParams::default().labels(&format!("kubernetes.io/service-name={}", target.name)).limit(PAGE);
+        let slices = match in_time(slices.list(&of_it)).await {
+            Ok(slices) => slices.items,
+            Err(Trouble::Missing) => Vec::new(),
+            Err(Trouble::Refused(why)) => return Ok(Reached::Unknown(why)),
+            Err(trouble) => return Err(trouble.into()),
+        };
+        let endpoints = slices.into_iter().flat_map(|slice| slice.endpoints);
+        // Source: whether it is ready is to be taken for true where it is not said.
+        let ready = endpoints
+            .filter(|one| one.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true));
+        let ports = service.ports.unwrap_or_default().into_iter();
+        let tcp = ports.filter(|port| port.protocol.as_deref().is_none_or(|kind| kind == "TCP"));
+        Ok(Reached::Service { ports: tcp.map(|port| port.port).collect(), ready: ready.count() })
     }
 
     /// A StatefulSet; none where it is not there.

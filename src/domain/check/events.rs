@@ -4,10 +4,11 @@
 //! depend on, the EventBus between them. Sources of what is judged: Argo Events' controllers and listeners, as told in
 //! `docs/argo-events.md`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::sensor::Target;
 use super::{Check, Finding, Listed, named, sensor, source};
 
 /// What brings it.
@@ -24,6 +25,65 @@ pub struct ArgoEvents {
     pub sources: Listed,
     /// Its Sensors.
     pub sensors: Listed,
+    /// The Services that its Sensors call the orchestrator by.
+    pub targets: BTreeMap<Target, Reached>,
+}
+
+/// What is known of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// There is one.
+    Service {
+        /// Its TCP ports.
+        ports: Vec<i32>,
+        /// How many of its endpoints are ready.
+        ready: usize,
+    },
+    /// There is none.
+    Missing,
+    /// It cannot be told; in words.
+    Unknown(String),
+}
+
+/// The Services that Sensors of this list call the orchestrator by.
+pub fn targets(sensors: &Listed) -> BTreeSet<Target> {
+    sensors.objects().iter().flat_map(sensor::targets).collect()
+}
+
+/// Whether the orchestrator is reached by its Sensors. It need not be before it is installed.
+pub fn reachability(facts: &ArgoEvents) -> Vec<Finding> {
+    facts.targets.iter().map(|(target, reached)| reachable(target, reached)).collect()
+}
+
+fn reachable(target: &Target, reached: &Reached) -> Finding {
+    let check = Check::SENSOR_TARGET;
+    let Target { namespace, name, port } = target;
+    let object = format!("Service {namespace}/{name}");
+    let apply = "apply the orchestrator's manifests there, or change serverURL of the Sensors";
+    match reached {
+        Reached::Unknown(why) => Finding::note(check, format!("where {object} leads is not known: {why}")),
+        Reached::Missing => {
+            let text = format!(
+                "{object} is not there: the Sensors wait, and lose what they have waited for too long"
+            );
+            Finding::wrong(check, text, apply)
+        }
+        Reached::Service { ports, .. } if !ports.contains(&i32::from(*port)) => {
+            let text = format!(
+                "{object} has no port {port}: the Sensors wait, and lose what they have waited for too long"
+            );
+            Finding::wrong(check, text, apply).at(&object, "spec.ports", None)
+        }
+        Reached::Service { ready: 0, .. } => {
+            let text = format!(
+                "{object} leads to no pod that is ready: the Sensors wait, and lose what they have waited for too long"
+            );
+            Finding::wrong(check, text, "see why the orchestrator's pod is not ready").at(&object, "", None)
+        }
+        Reached::Service { ready, .. } => {
+            Finding::fine(check, format!("{object} has port {port}, and {ready} ready behind it"))
+        }
+    }
 }
 
 /// All that there is to say.

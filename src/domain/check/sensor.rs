@@ -50,6 +50,36 @@ pub fn dependencies(sensor: &Value) -> Vec<Dependency<'_>> {
     .collect()
 }
 
+/// A Service of the cluster, and a port of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// The Services that its triggers call the orchestrator by; not those that are addresses out of the cluster.
+pub fn targets(sensor: &Value) -> Vec<Target> {
+    let ours = triggers(sensor).iter().filter(|one| calls_us(one));
+    ours.filter_map(|one| {
+        let server = text(one, "/template/custom/serverURL")?;
+        let (host, port) = server.strip_prefix("dns:///").unwrap_or(server).rsplit_once(':')?;
+        let mut labels = host.trim_end_matches('.').split('.');
+        let (name, namespace, third) = (labels.next()?, labels.next(), labels.next());
+        let namespace = match (namespace, third) {
+            (None, _) => text(sensor, "/metadata/namespace")?,
+            (Some(namespace), Some("svc")) => namespace,
+            (Some(_), _) => return None,
+        };
+        let port = port.parse().ok()?;
+        Some(Target { namespace: namespace.to_owned(), name: name.to_owned(), port })
+    })
+    .collect()
+}
+
 /// What of its settings loses events, or lets anybody read what it carries.
 pub fn settings(sensor: &Value) -> Vec<Finding> {
     let object = named("Sensor", sensor);

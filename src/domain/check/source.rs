@@ -72,7 +72,8 @@ pub(super) fn settings(source: &Value) -> Vec<Finding> {
             _ => None,
         };
         if let Some((field, what, remedy)) = unguarded {
-            let finding = Finding::wrong(Check::EVENT_SOURCE_SECRET, what, remedy);
+            // Something in front of it may check that.
+            let finding = Finding::warning(Check::EVENT_SOURCE_SECRET, what, remedy);
             found.push(finding.at(&object, format!("{path}.{field}"), None));
         }
         if GIT.contains(&kind) && size(event).is_none_or(|size| size <= DEFAULT_SIZE) {
@@ -110,7 +111,19 @@ pub(super) fn bus(bus: &Value, largest: Option<u64>) -> Vec<Finding> {
     let (kind, jetstream) = match (spec("jetstream"), spec("jetstreamExotic")) {
         (Some(jetstream), _) => ("jetstream", jetstream),
         (None, Some(exotic)) => ("jetstreamExotic", exotic),
-        (None, None) => return found,
+        (None, None) if spec("kafka").is_some() => {
+            let text = format!(
+                "{object} is Kafka: how many copies it has, and what it throws away, is not seen here"
+            );
+            found.push(Finding::note(Check::EVENT_BUS, text));
+            return found;
+        }
+        (None, None) => {
+            let what = "it says of no bus what it is like";
+            let finding = Finding::wrong(Check::EVENT_BUS, what, "use `jetstream` or `jetstreamExotic`");
+            found.push(finding.at(&object, "spec", None));
+            return found;
+        }
     };
     let stream = jetstream.get("streamConfig").and_then(Value::as_str).unwrap_or_default();
     let field = format!("spec.{kind}.streamConfig");

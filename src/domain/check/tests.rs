@@ -1,11 +1,11 @@
 //! Our own manifests are fine, and each thing that may be wrong with them is found where it stands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::events::{self, ArgoEvents};
+use super::events::{self, ArgoEvents, Reached};
 use super::permissions::{self, Answer, Scope, Wanted};
 use super::server::{Me, Part, Server};
 use super::workload::Workload;
@@ -14,6 +14,8 @@ use super::{
 };
 
 const PUSH: &str = "orchestrator-push";
+/// The name and the namespace of our Service.
+const OURS: &str = "argocd-orchestrator";
 const REQUESTS: &str = "orchestrator-requests";
 
 /// The documents of a file.
@@ -53,6 +55,7 @@ fn ours() -> ArgoEvents {
         buses: listed(buses),
         sources: listed(sources),
         sensors: listed(sensors),
+        targets: BTreeMap::new(),
     }
 }
 
@@ -196,11 +199,11 @@ fn what_loses_events_in_sources_and_bus_is_found_where_it_stands() {
     }
     let secret = "event-source-secret";
     let pointer = format!("{github}webhookSecret");
-    check_source("github", &pointer, json!(null), (secret, Wrong, "spec.github.push.webhookSecret"));
+    check_source("github", &pointer, json!(null), (secret, Warning, "spec.github.push.webhookSecret"));
     let pointer = "/spec/webhook/request/authSecret";
-    check_source("requests", pointer, json!(null), (secret, Wrong, "spec.webhook.request.authSecret"));
+    check_source("requests", pointer, json!(null), (secret, Warning, "spec.webhook.request.authSecret"));
     let pointer = "/spec/sns/request/validateSignature";
-    check_source("sns", pointer, json!(false), (secret, Wrong, "spec.sns.request.validateSignature"));
+    check_source("sns", pointer, json!(false), (secret, Warning, "spec.sns.request.validateSignature"));
     let pointer = format!("{github}webhook/maxPayloadSize");
     let room = ("event-bus-limits", Wrong, "spec.jetstream.maxPayload");
     check_source("github", &pointer, json!(2_097_152), room);
@@ -216,6 +219,8 @@ fn what_loses_events_in_sources_and_bus_is_found_where_it_stands() {
     ] {
         check("EventBus", "default", &format!("/spec/jetstream/{pointer}"), value, &[expected]);
     }
+    check("EventBus", "default", "/spec/jetstream", json!(null), &[("event-bus", Wrong, "spec")]);
+    check("EventBus", "default", "/spec", json!({ "kafka": {} }), &[("event-bus", Level::Note, "")]);
     check("EventBus", "default", "/spec/nats", json!({ "native": {} }), &[("event-bus", Wrong, "spec.nats")]);
 }
 
@@ -274,6 +279,76 @@ fn what_is_missing_not_accepted_or_not_to_be_read_is_told() {
     push["spec"]["triggers"][0]["atLeastOnce"] = json!(false);
     push["status"] = json!(null);
     assert_eq!(told(&events::findings(&facts)), []);
+}
+
+#[test]
+fn where_sensors_lead_is_looked_up_where_it_is_a_service() {
+    let found = |server: &str| {
+        let trigger = json!({ "template": { "custom": { "serverURL": server } } });
+        let sensor = json!({ "metadata": { "namespace": "argo-events" }, "spec": { "triggers": [trigger] } });
+        sensor::targets(&sensor).first().map(|to| format!("{}/{}:{}", to.namespace, to.name, to.port))
+    };
+    for (server, expected) in [
+        ("dns:///a.b.svc.cluster.local:50051", Some("b/a:50051")),
+        ("a.b.svc:50051", Some("b/a:50051")),
+        ("a:50051", Some("argo-events/a:50051")),
+        ("argocd-orchestrator.example.com:443", None),
+        ("10.0.0.1:50051", None),
+        ("example.com:50051", None),
+        ("other.b.svc:8080", None),
+        (":50051:50051", None),
+    ] {
+        assert_eq!(found(server).as_deref(), expected, "{server}");
+    }
+    let mut facts = ours();
+    let target = events::targets(&facts.sensors).pop_first().unwrap();
+    assert_eq!((target.namespace.as_str(), target.name.as_str(), target.port), (OURS, OURS, 50051));
+    let service = |port, ready| Reached::Service { ports: vec![port], ready };
+    for (reached, level) in [
+        (service(50051, 1), Level::Fine),
+        (service(50051, 0), Level::Wrong),
+        (service(8080, 1), Level::Wrong),
+        (Reached::Missing, Level::Wrong),
+        (Reached::Unknown("forbidden".into()), Level::Note),
+    ] {
+        facts.targets = BTreeMap::from([(target.clone(), reached)]);
+        let found = events::reachability(&facts);
+        assert_eq!((found.len(), found[0].level), (1, level), "{found:?}");
+    }
+}
+
+#[test]
+fn objects_of_any_shape_are_looked_at() {
+    let odd = [json!(null), json!(1), json!("a"), json!([]), json!([null]), json!({}), json!({ "a": [1] })];
+    for (pointer, kind, name) in [
+        ("/spec", "Sensor", PUSH),
+        ("/spec/triggers", "Sensor", PUSH),
+        ("/spec/triggers/0", "Sensor", PUSH),
+        ("/spec/triggers/0/template", "Sensor", PUSH),
+        ("/spec/triggers/0/template/custom/payload", "Sensor", PUSH),
+        ("/spec/triggers/0/template/custom/payload/0/src", "Sensor", PUSH),
+        ("/spec/triggers/0/retryStrategy", "Sensor", PUSH),
+        ("/spec/triggers/0/dlqTrigger", "Sensor", PUSH),
+        ("/spec/dependencies", "Sensor", PUSH),
+        ("/status", "Sensor", PUSH),
+        ("/metadata", "Sensor", PUSH),
+        ("/spec", "EventSource", "github"),
+        ("/spec/github", "EventSource", "github"),
+        ("/spec/github/push", "EventSource", "github"),
+        ("/metadata", "EventSource", "github"),
+        ("/spec", "EventBus", "default"),
+        ("/spec/jetstream", "EventBus", "default"),
+        ("/spec/jetstream/streamConfig", "EventBus", "default"),
+    ] {
+        for value in &odd {
+            let mut facts = ours();
+            *object(&mut facts, kind, name).pointer_mut(pointer).unwrap() = value.clone();
+            let found = events::findings(&facts);
+            let doubted = found.iter().any(|finding| finding.level > Level::Fine);
+            // A Sensor that does not lead here any more is somebody else's, and so is a source that nobody asks.
+            assert!(doubted || kind == "Sensor", "{kind} {pointer} {value}: {found:#?}");
+        }
+    }
 }
 
 #[test]

@@ -171,8 +171,8 @@ fn of(app: &Application, hold: Hold) -> Option<Driven> {
         Hold::Observe => Ok(()),
         Hold::Refuse => write::check_automated(&name, app).map_err(|error| error.to_string()),
         Hold::Pin | Hold::Disable if write::moves_by_itself(app) => Err(format!(
-            "{name} follows a branch with automated sync on: until its first deployment from here, each push reaches \
-             it in no order: deploy it once, or switch automated sync off"
+            "{name} follows a branch with automated sync on, so that each push reaches it in no order until its first \
+             deployment from here: deploy it once, or switch automated sync off"
         )),
         Hold::Pin | Hold::Disable => Ok(()),
     };
