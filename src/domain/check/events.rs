@@ -81,7 +81,8 @@ fn reachable(target: &Target, reached: &Reached) -> Finding {
             Finding::wrong(check, text, "see why the orchestrator's pod is not ready").at(&object, "", None)
         }
         Reached::Service { ready, .. } => {
-            Finding::fine(check, format!("{object} has port {port}, and {ready} ready behind it"))
+            let pods = if *ready == 1 { "pod" } else { "pods" };
+            Finding::fine(check, format!("{object} has port {port}, and leads to {ready} ready {pods}"))
         }
     }
 }

@@ -75,7 +75,16 @@ pub fn targets(sensor: &Value) -> Vec<Target> {
             (Some(_), _) => return None,
         };
         let port = port.parse().ok()?;
-        Some(Target { namespace: namespace.to_owned(), name: name.to_owned(), port })
+        // They become part of a path that is asked for.
+        let is_label = |label: &str| {
+            let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+            (1..=63).contains(&label.len()) && label.chars().all(fits)
+        };
+        (is_label(name) && is_label(namespace)).then(|| Target {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            port,
+        })
     })
     .collect()
 }

@@ -162,7 +162,7 @@ pub(super) fn bus(bus: &Value, largest: Option<u64>) -> Vec<Finding> {
         found.push(few_copies(&object, &field, copies));
     }
     match number(stream, "maxMsgs") {
-        Some(most) if most < 0 || most > DEFAULT_MESSAGES => {}
+        Some(most) if !(0..=DEFAULT_MESSAGES).contains(&most) => {}
         most => {
             let kept = most.unwrap_or(DEFAULT_MESSAGES);
             let what = format!("when there are more than {kept} events, the oldest go, read or not");

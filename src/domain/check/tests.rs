@@ -297,6 +297,8 @@ fn where_sensors_lead_is_looked_up_where_it_is_a_service() {
         ("example.com:50051", None),
         ("other.b.svc:8080", None),
         (":50051:50051", None),
+        ("a/../../b:50051", None),
+        ("a.b?c.svc:50051", None),
     ] {
         assert_eq!(found(server).as_deref(), expected, "{server}");
     }
