@@ -17,6 +17,7 @@ mod authorization_server;
 mod calls;
 mod endpoint;
 mod feed;
+mod health;
 mod login;
 mod problem;
 mod retry;
@@ -25,6 +26,7 @@ pub use authorization_server::{AuthorizationServer, Code, Tokens};
 pub use calls::{Asked, AuditQuery, DeploymentQuery, Page, Wanted};
 pub use endpoint::{ENDPOINTS, Endpoint};
 pub use feed::Feed;
+pub use health::{Health, OrchestratorStatus};
 pub use login::{Device, Granted, Me, Ways};
 pub use problem::{ClientError, Problem};
 

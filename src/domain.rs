@@ -8,12 +8,13 @@
 //! wants), [`graph`] (in which order), [`impact`] and [`plan`] (what a push touches), [`application`] and
 //! [`gate`] (what Argo CD shows, and what that proves), [`probe`] (what a service says of itself), [`deployment`]
 //! (the state machine), [`event`] (how a request arrives), [`manifest`] and [`removal`] (what is made in
-//! the cluster, and unmade), [`access`] (who may do what).
+//! the cluster, and unmade), [`access`] (who may do what), [`check`] (whether a cluster is fit for all that).
 
 pub mod access;
 pub mod application;
 pub mod audit;
 pub mod catalog;
+pub mod check;
 pub mod claims;
 pub mod compliance;
 pub mod dag;

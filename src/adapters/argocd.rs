@@ -2,7 +2,7 @@
 //!
 //! `facts` says what an Application tells, `write` what is written to it and when it must not be; both are pure.
 //! `watch` keeps what Argo CD shows up to date, `provision` makes the place that a customer is deployed to,
-//! `services` says where a customer's services are reached.
+//! `services` says where a customer's services are reached, `inspect` reads what a cluster is judged by.
 //! Here they meet the Kubernetes API.
 //!
 //! Kubernetes' own permissions are all that guards this way: what Argo CD's API server would check (sync windows,
@@ -13,6 +13,7 @@ mod calls;
 mod delete;
 mod facts;
 mod health;
+pub mod inspect;
 mod parts;
 mod provision;
 mod resource;
@@ -28,6 +29,7 @@ mod write;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -128,7 +130,7 @@ impl ArgoCd {
     /// When there is no usable configuration of a cluster. That the cluster does not answer is no error: it is
     /// waited for.
     pub async fn connect(settings: Settings) -> Result<Self, ClusterError> {
-        let config = configuration(&settings).await?;
+        let config = configuration(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
         let server = services::addresses(&config).await;
         let calls = calls::Calls::default();
         let client = ClientBuilder::try_from(config).map_err(refused)?.with_layer(&calls).build();
@@ -457,9 +459,12 @@ fn refused(error: impl std::fmt::Display) -> ClusterError {
     ClusterError::Refused(format!("no cluster is configured: {error}"))
 }
 
-async fn configuration(settings: &Settings) -> Result<kube::Config, ClusterError> {
-    let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
-    let mut config = match (&settings.kubeconfig, &settings.context) {
+async fn configuration(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<kube::Config, ClusterError> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let mut config = match (kubeconfig, context) {
         (Some(file), _) => {
             let read = Kubeconfig::read_from(file).map_err(refused)?;
             kube::Config::from_custom_kubeconfig(read, &options).await.map_err(refused)?

@@ -181,12 +181,7 @@ async fn argo_cd(settings: &ArgoCdSettings, config: &Config) -> Result<ArgoCd, F
         provision: settings.provision.enabled,
         makes: settings.provision.applications,
         prune: settings.prune,
-        hold: match settings.auto_sync {
-            AutoSync::Pin => Hold::Pin,
-            AutoSync::Disable => Hold::Disable,
-            AutoSync::Refuse => Hold::Refuse,
-            AutoSync::Observe => Hold::Observe,
-        },
+        hold: hold(settings.auto_sync),
         automated: settings.automated.enabled.then_some(argocd::Upkeep {
             prune: settings.automated.prune,
             self_heal: settings.automated.self_heal,
@@ -198,6 +193,16 @@ async fn argo_cd(settings: &ArgoCdSettings, config: &Config) -> Result<ArgoCd, F
             .collect(),
     };
     ArgoCd::connect(settings).await.map_err(|error| Failure::new(Exit::InvalidInput, error))
+}
+
+/// How Applications are held to a commit.
+pub(super) fn hold(auto_sync: AutoSync) -> Hold {
+    match auto_sync {
+        AutoSync::Pin => Hold::Pin,
+        AutoSync::Disable => Hold::Disable,
+        AutoSync::Refuse => Hold::Refuse,
+        AutoSync::Observe => Hold::Observe,
+    }
 }
 
 /// What objects are made like.

@@ -134,6 +134,7 @@ pub(super) fn check(command: &Command) -> Result<(), Failure> {
         | Command::Customers(_)
         | Command::Events(_)
         | Command::Audit(_)
+        | Command::Check(_)
         | Command::DeadLetters(_)
         | Command::Approve(_)
         | Command::Reject(_)

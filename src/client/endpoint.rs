@@ -46,6 +46,8 @@ endpoints! {
     AUDIT = read("/api/v1/audit", &["customer", "since", "until", "limit", "cursor"]);
     REPORT = read("/api/v1/audit/report", &["customer", "since", "until", "limit", "cursor"]);
     LETTERS = read("/api/v1/dead-letters", &["limit", "cursor"]);
+    HEALTH = read("/actuator/health", &[]);
+    STATUS = read("/api/v1/orchestrator/status", &[]);
     LOGIN = read("/api/v1/login", &[]);
     ME = read("/api/v1/me", &[]);
     STREAM = read("/api/v1/events/stream", &[]);

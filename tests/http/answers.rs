@@ -66,6 +66,11 @@ async fn every_answer_of_a_server_is_understood() {
     assert!(ways.local && !ways.browser && ways.device.is_none());
     let me = client.me().await.unwrap();
     assert_eq!((me.name.as_str(), me.via.as_str(), me.grants[0].role.as_str()), ("local", "local", "admin"));
+    let health = client.health().await.unwrap();
+    assert!(health.date.is_some() && health.parts.values().all(|works| *works), "{health:?}");
+    assert!(health.parts.contains_key("reads") && health.parts.contains_key("writes"), "{health:?}");
+    let version = client.orchestrator_status().await.unwrap().version;
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
     let planned = client.plan(&Wanted::of(A.parse().unwrap()), None).await.unwrap();
     assert!(!planned.idle && planned.needs_approval && planned.diff.is_none(), "{planned:?}");
     let mut feed = client.feed();

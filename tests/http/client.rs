@@ -108,6 +108,38 @@ async fn check(web: &Web, data: &Path, arguments: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_works_is_found_to_be_well() {
+    let world = World::new(&["customer-a"]);
+    let running = world.start().await;
+    let web = Web::beside(running.app.clone()).await;
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens there: the server is asked all the same.
+    let kubeconfig = folder.path().join("kubeconfig");
+    let text = "{apiVersion: v1, kind: Config, current-context: a, users: [{name: a, user: {}}],
+        clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}],
+        contexts: [{name: a, context: {cluster: a, user: a}}]}";
+    std::fs::write(&kubeconfig, text).unwrap();
+    let mut command = program(&["check", "--output", "json", "--server", &url(&web)]);
+    let output = ended(command.env("KUBECONFIG", kubeconfig)).await;
+    assert_eq!(output.status.code(), Some(7), "{}{}", out(&output), err(&output));
+    let report: Value = serde_json::from_str(out(&output)).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let told = findings.map(|one| (one["id"].as_str().unwrap(), one["level"].as_str().unwrap()));
+    let expected = [
+        ("api-server", "wrong"),
+        ("server", "fine"),
+        ("server-health", "fine"),
+        ("server-health", "fine"),
+        ("server-clock", "fine"),
+        ("server-token", "fine"),
+        ("server-version", "fine"),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    web.halt().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_shown_as_its_database_is() {
     let mut world = World::new(&["customer-a", "customer-b"]);
     world.slow("web", Duration::from_secs(600));

@@ -224,7 +224,7 @@ pub(super) fn is_on(automated: Automated) -> bool {
 }
 
 /// Whether it follows a branch, and Argo CD syncs it as soon as that moves.
-fn moves_by_itself(live: &Application) -> bool {
+pub(super) fn moves_by_itself(live: &Application) -> bool {
     let policy = live.spec.sync_policy.as_ref();
     pin(&live.spec).is_none() && policy.is_some_and(|policy| policy.automated.is_some_and(is_on))
 }
