@@ -85,7 +85,6 @@ class Repository:
         run("git", "init", "--quiet", "--initial-branch=main", self.path)
         self.git("add", ".")
         self.git("commit", "--quiet", "--message", "The example customers")
-        self.values = os.path.join(self.path, "examples/helm-charts/customers/customer-a/values.yaml")
         self.commits = 0
 
     def git(self, *arguments):
@@ -95,14 +94,15 @@ class Repository:
     def head(self):
         return self.git("rev-parse", "HEAD")
 
-    def commit(self):
+    def commit(self, customer="customer-a"):
         """Answers the payload of its push."""
         before = self.head()
         self.commits += 1
         tag = f"v9.{self.commits}.0"
-        with open(self.values) as file:
+        values = os.path.join(self.path, f"examples/helm-charts/customers/{customer}/values.yaml")
+        with open(values) as file:
             text = file.read()
-        with open(self.values, "w") as file:
+        with open(values, "w") as file:
             file.write(re.sub(r'imageTag: ".*"', f'imageTag: "{tag}"', text, count=1))
         self.git("commit", "--quiet", "--all", "--message", tag)
         return self.push(before, self.head())
@@ -119,8 +119,15 @@ class Server:
     """The server, as a process that can be killed and started again on the same data."""
 
     def __init__(self, folder, program, repository):
-        self.folder, self.program = folder, program
+        self.folder, self.program, self.repository = folder, program, repository
         self.certificates()
+        self.configure({"speed": 100})
+        self.context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+        self.process = None
+
+    def configure(self, simulated):
+        """How the simulated Argo CD behaves from the next start on."""
+        folder, repository = self.folder, self.repository
         sha256 = lambda text: hashlib.sha256(text.encode()).hexdigest()
         tls = {"certificate": f"{folder}/tls.crt", "key": f"{folder}/tls.key"}
         with open(f"{folder}/config.yaml", "w") as file:
@@ -131,7 +138,7 @@ class Server:
                     "poll": "0s", "repository": REPOSITORY,
                     "targets": [{"ref": "refs/heads/main", "environment": "production"}],
                 }],
-                "cluster": {"simulated": {"speed": 100}},
+                "cluster": {"simulated": simulated},
                 "grpc": {
                     "listen": f"{HOST}:50051", "tls": tls,
                     "tokens": [{"name": "argo-events", "token": TOKEN, "sources": ["customers"]}],
@@ -145,8 +152,6 @@ class Server:
                     "webhooks": {"argo-events": [{"name": "sensor", "sha256": sha256(SECRETS["dead-letters"])}]},
                 },
             }, file)
-        self.context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
-        self.process = None
 
     def certificates(self):
         at = lambda name: f"{self.folder}/{name}"
@@ -241,8 +246,8 @@ class Server:
 
         until("all is over", found, 300)
 
-    def place(self):
-        return self.get("/api/v1/customers?customer=customer-a")["items"][0]
+    def place(self, customer="customer-a"):
+        return self.get(f"/api/v1/customers?customer={customer}")["items"][0]
 
 
 def identity(event):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts a real single-node Kubernetes (real pods) with Argo CD and Argo Rollouts as processes of this host, and Argo Events
-# where it is asked for. CLUSTER_PARTS ("argocd rollouts" by default) says what beside Kubernetes itself. Needs root on
+# and Argo Workflows where they are asked for. CLUSTER_PARTS ("argocd rollouts" by default) says what beside Kubernetes itself. Needs root on
 # Linux, and what setup-test-env.sh installs and builds. State lives in $CLUSTER_HOME/run; down.sh removes it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -194,6 +194,31 @@ kubectl create --dry-run=client -o json -f "$events_dir/manifests/base/controlle
 for kind in eventbus eventsources sensors; do wait_for "Argo Events' $kind" 20 kubectl -n argo-events get "$kind.argoproj.io"; done
 start argo-events env ARGO_EVENTS_IMAGE=localhost/argo-events:1 IMAGE_PULL_POLICY=IfNotPresent argo-events controller \
   --leader-election=false --metrics-port 7791 --health-port 7792
+fi
+
+# --- Argo Workflows: the controller as a process, steps as real pods
+if part workflows; then
+kubectl create namespace argo-workflows
+wf_dir=$(module argo-workflows github.com/argoproj/argo-workflows/v4)
+crds "$wf_dir/manifests/base/crds/full"
+printf 'FROM scratch\nCOPY argoexec /bin/argoexec\nENTRYPOINT ["/bin/argoexec"]\n' >Containerfile.argoexec
+"$here/load-image.sh" argoexec:1 Containerfile.argoexec "$CLUSTER_HOME/bin"
+# Without it the controller does not start.
+kubectl apply -f - <<'YAML'
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: workflow-controller-configmap, namespace: argo-workflows}
+data:
+  metricsConfig: |
+    enabled: false
+YAML
+for kind in workflows workflowtemplates clusterworkflowtemplates cronworkflows workflowtasksets workflowtaskresults; do
+  wait_for "Argo Workflows' $kind" 20 kubectl -n argo-workflows get "$kind.argoproj.io"
+done
+# The times are for tests: by default a workflow is looked at every 10 s, and a step's progress is told once a minute.
+start workflow-controller env LEADER_ELECTION_DISABLE=true DEFAULT_REQUEUE_TIME=1s ARGO_PROGRESS_PATCH_TICK_DURATION=2s \
+  workflow-controller --kubeconfig "$KUBECONFIG" -n argo-workflows --executor-image localhost/argoexec:1 \
+  --executor-image-pull-policy IfNotPresent --executor-plugins
 fi
 
 sleep 2
