@@ -16,13 +16,25 @@ import time
 import uuid
 
 HOST = os.environ.get("CLUSTER_HOST_IP", "10.77.0.1")
-MANIFESTS = "tests/cluster/argo-events"
+ON_HOST = "tests/cluster/argo-events-on-host"
+IN_POD = "tests/cluster/argo-events"
 CLUSTER_RUN = os.environ.get("CLUSTER_RUN", "")
 NAME = "argocd-orchestrator.argocd-orchestrator.svc"
 REPOSITORY = "example/customers"
 # The sensors' token stands in the kustomization as well.
 TOKEN = "token-of-the-sensor"
 SECRETS = {name: uuid.uuid4().hex for name in ("github", "requests", "dead-letters", "reader")}
+# With these values each service is one small pod that starts fast and fails fast.
+SMALL = {
+    "image": "localhost/health:1", "port": 8080, "replicas": 1, "volumes": False,
+    "resources": {"requests": {"cpu": "1m", "memory": "2Mi"}},
+    "healthCheck": {"intervalSeconds": 1, "timeoutSeconds": 2},
+    "startupSeconds": 60, "progressDeadlineSeconds": 30, "terminationGracePeriodSeconds": 1,
+    "podSecurityContext": {"runAsNonRoot": True, "runAsUser": 65532},
+    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    "canary": {"steps": [{"setWeight": 50}, {"pause": {"duration": "2s"}}, {"setWeight": 100}]},
+    "blueGreen": {"autoPromotionEnabled": True, "scaleDownDelaySeconds": 5},
+}
 
 
 class Failed(Exception):
@@ -82,9 +94,13 @@ class Repository:
     def __init__(self, folder):
         self.path = f"{folder}/repository"
         shutil.copytree("examples/helm-charts", f"{self.path}/examples/helm-charts")
+        os.makedirs(f"{self.path}/examples/helm-charts/overlays", exist_ok=True)
+        with open(f"{self.path}/examples/helm-charts/overlays/small.yaml", "w") as file:
+            json.dump({"overrides": SMALL}, file)
         run("git", "init", "--quiet", "--initial-branch=main", self.path)
         self.git("add", ".")
         self.git("commit", "--quiet", "--message", "The example customers")
+        self.values = os.path.join(self.path, "examples/helm-charts/customers/customer-a/values.yaml")
         self.commits = 0
 
     def git(self, *arguments):
@@ -94,16 +110,18 @@ class Repository:
     def head(self):
         return self.git("rev-parse", "HEAD")
 
-    def commit(self, customer="customer-a"):
-        """Answers the payload of its push."""
+    def commit(self, service=None):
+        """Another image tag, of all services or of one; answers the payload of its push."""
         before = self.head()
         self.commits += 1
         tag = f"v9.{self.commits}.0"
-        values = os.path.join(self.path, f"examples/helm-charts/customers/{customer}/values.yaml")
-        with open(values) as file:
+        was, now = r'imageTag: ".*"', f'imageTag: "{tag}"'
+        if service:
+            was, now = rf"image: rtte/{service}:.*", f"image: rtte/{service}:{tag}"
+        with open(self.values) as file:
             text = file.read()
-        with open(values, "w") as file:
-            file.write(re.sub(r'imageTag: ".*"', f'imageTag: "{tag}"', text, count=1))
+        with open(self.values, "w") as file:
+            file.write(re.sub(was, now, text, count=1))
         self.git("commit", "--quiet", "--all", "--message", tag)
         return self.push(before, self.head())
 
@@ -121,37 +139,35 @@ class Server:
     def __init__(self, folder, program, repository):
         self.folder, self.program, self.repository = folder, program, repository
         self.certificates()
-        self.configure({"speed": 100})
+        with open(f"{folder}/config.yaml", "w") as file:
+            json.dump(self.settings(), file)
         self.context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
         self.process = None
 
-    def configure(self, simulated):
-        """How the simulated Argo CD behaves from the next start on."""
-        folder, repository = self.folder, self.repository
+    def settings(self):
         sha256 = lambda text: hashlib.sha256(text.encode()).hexdigest()
-        tls = {"certificate": f"{folder}/tls.crt", "key": f"{folder}/tls.key"}
-        with open(f"{folder}/config.yaml", "w") as file:
-            json.dump({
-                "sources": [{
-                    "name": "customers", "url": f"file://{repository.path}", "allow-file": True,
-                    # What a sensor loses must not be found in another way.
-                    "poll": "0s", "repository": REPOSITORY,
-                    "targets": [{"ref": "refs/heads/main", "environment": "production"}],
+        tls = {"certificate": f"{self.folder}/tls.crt", "key": f"{self.folder}/tls.key"}
+        return {
+            "sources": [{
+                "name": "customers", "url": f"file://{self.repository.path}", "allow-file": True,
+                # What a sensor loses must not be found in another way.
+                "poll": "0s", "repository": REPOSITORY,
+                "targets": [{"ref": "refs/heads/main", "environment": "production"}],
+            }],
+            "cluster": {"simulated": {"speed": 100}},
+            "grpc": {
+                "listen": f"{HOST}:50051", "tls": tls,
+                "tokens": [{"name": "argo-events", "token": TOKEN, "sources": ["customers"]}],
+            },
+            "http": {
+                "listen": f"{HOST}:8443", "tls": tls, "rate-limit": {"per-second": 0},
+                "tokens": [{
+                    "name": "test", "sha256": sha256(SECRETS["reader"]),
+                    "roles": [{"role": "admin", "customers": "all"}],
                 }],
-                "cluster": {"simulated": simulated},
-                "grpc": {
-                    "listen": f"{HOST}:50051", "tls": tls,
-                    "tokens": [{"name": "argo-events", "token": TOKEN, "sources": ["customers"]}],
-                },
-                "http": {
-                    "listen": f"{HOST}:8443", "tls": tls, "rate-limit": {"per-second": 0},
-                    "tokens": [{
-                        "name": "test", "sha256": sha256(SECRETS["reader"]),
-                        "roles": [{"role": "admin", "customers": "all"}],
-                    }],
-                    "webhooks": {"argo-events": [{"name": "sensor", "sha256": sha256(SECRETS["dead-letters"])}]},
-                },
-            }, file)
+                "webhooks": {"argo-events": [{"name": "sensor", "sha256": sha256(SECRETS["dead-letters"])}]},
+            },
+        }
 
     def certificates(self):
         at = lambda name: f"{self.folder}/{name}"
@@ -170,25 +186,45 @@ class Server:
                 [self.program, "--config", f"{self.folder}/config.yaml", "--data-dir", f"{self.folder}/data", "serve"],
                 stdout=log, stderr=log)
 
+        self.ready()
+
+    def ready(self):
         def is_ready():
-            if self.process.poll() is not None:
-                with open(f"{self.folder}/server.log") as log:
-                    sys.exit(f"the server did not come up:\n{log.read()[-4000:]}")
+            if self.process is not None and self.process.poll() is not None:
+                sys.exit(f"the server did not come up:\n{self.log()[-4000:]}")
             try:
                 return self.get("/actuator/health/readiness")
-            except (OSError, Failed):
+            except (OSError, http.client.HTTPException, Failed):
                 return None
 
         until("the server is ready", is_ready, 60)
 
-    def stop(self, how=signal.SIGTERM):
+    def stop(self):
         if self.process is not None:
-            self.process.send_signal(how)
+            self.process.terminate()
             self.process.wait(30)
             self.process = None
 
+    def kill(self):
+        """Without a warning; it is not started again."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(30)
+            self.process = None
+
+    def close(self, keep):
+        self.kill()
+
+    def log(self):
+        """What it said so far."""
+        with open(f"{self.folder}/server.log") as log:
+            return log.read()
+
+    def connection(self):
+        return http.client.HTTPSConnection(HOST, 8443, timeout=30, context=self.context)
+
     def get(self, path):
-        connection = http.client.HTTPSConnection(HOST, 8443, timeout=30, context=self.context)
+        connection = self.connection()
         try:
             connection.request("GET", path, headers={"authorization": f"Bearer {SECRETS['reader']}"})
             answer = connection.getresponse()
@@ -227,14 +263,14 @@ class Server:
         """The event, once it led to something."""
         return until(f"{id} is settled", lambda: (event := self.event(id)) and event["state"] != "accepted" and event)
 
-    def over(self, id):
+    def over(self, id, limit=180):
         """The one deployment that the event led to, once it is over."""
         event = self.settled(id)
         check(event["state"] == "planned", f"{id} is {event['state']}: {event.get('reason')}")
         check(len(event["deployments"]) == 1, f"{id} led to {event['deployments']}")
         rows = lambda: {row["id"]: row for row in self.all("/api/v1/deployments")}
         finished = lambda: (row := rows()[event["deployments"][0]])["finished"] and row
-        deployment = until(f"the deployment of {id} is over", finished, 180)
+        deployment = until(f"the deployment of {id} is over", finished, limit)
         check(deployment["state"] == "succeeded", f"the deployment of {id} is {deployment['state']}: {deployment}")
         return event, deployment
 
@@ -246,8 +282,8 @@ class Server:
 
         until("all is over", found, 300)
 
-    def place(self, customer="customer-a"):
-        return self.get(f"/api/v1/customers?customer={customer}")["items"][0]
+    def place(self):
+        return self.get("/api/v1/customers?customer=customer-a")["items"][0]
 
 
 def identity(event):
@@ -259,11 +295,12 @@ def identity(event):
 class Stack:
     """The server and the pods before it."""
 
-    def __init__(self, folder, program):
-        self.folder = folder
+    def __init__(self, folder, make, manifests=ON_HOST):
+        """`make` makes the server of a folder and a repository."""
+        self.folder, self.manifests = folder, manifests
         self.token = SECRETS["requests"]
         self.repository = Repository(folder)
-        self.server = Server(folder, program, self.repository)
+        self.server = make(folder, self.repository)
 
     def up(self):
         self.remove()
@@ -281,7 +318,7 @@ class Stack:
         secret("argocd-orchestrator-sensor", f"--from-literal=authorization=Bearer {SECRETS['dead-letters']}")
 
     def apply(self):
-        run("kubectl", "apply", "--server-side", "--force-conflicts", "-k", MANIFESTS)
+        run("kubectl", "apply", "--server-side", "--force-conflicts", "-k", self.manifests)
         for kind, names in (("eventbus", ["default"]), ("eventsources", ["github", "requests", "sns"]),
                             ("sensors", ["orchestrator-push", "orchestrator-requests"])):
             for name in names:
@@ -321,7 +358,7 @@ class Stack:
             if not keep:
                 self.remove()
         finally:
-            self.server.stop(signal.SIGKILL)
+            self.server.close(keep)
 
     def post(self, source, path, body, headers):
         connection = http.client.HTTPConnection(self.addresses[source], 12000, timeout=30)
@@ -368,16 +405,15 @@ class Stack:
         check(status == 200, f"the EventSource answers {status} to a request")
         return id
 
-    def sensor_is(self, name, word):
-        """Whether a sensor has one pod, ready, and it works by a definition in which this word stands."""
+    def sensor_is(self, name, right):
+        """Whether a sensor has one pod, ready, and it works by a definition of which this holds."""
         pods = json.loads(kubectl("get", "pods", "-l", f"sensor-name={name}", "-o", "json"))["items"]
         if len(pods) != 1:
             return False
         variables = {entry["name"]: entry.get("value", "") for entry in pods[0]["spec"]["containers"][0]["env"]}
         definition = json.loads(base64.b64decode(variables["SENSOR_OBJECT"]))
-        url = definition["spec"]["triggers"][0]["template"]["custom"]["serverURL"]
         containers = pods[0]["status"].get("containerStatuses", [])
-        return word in url and bool(containers) and all(container["ready"] for container in containers)
+        return right(definition) and bool(containers) and all(container["ready"] for container in containers)
 
     def kill_sensor(self, name):
         kubectl("delete", "pods", "-l", f"sensor-name={name}", "--grace-period=0", "--force", "--wait=false")

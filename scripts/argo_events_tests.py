@@ -8,15 +8,18 @@ import json
 import os
 import random
 import re
-import signal
 import statistics
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import uuid
 
-from argo_events_stack import Failed, Stack, check, identity, kubectl, restart_nats, until
+from argo_events_pod import Pod
+from argo_events_pod import remove as remove_pod
+from argo_events_stack import IN_POD, Failed, Server, Stack, check, identity, kubectl, restart_nats, run, until
 
 
 def github_webhook(stack, options):
@@ -30,8 +33,7 @@ def github_webhook(stack, options):
     check(event["request"]["kind"] == "deployment", event)
     check(event["request"]["requested_by"] == "anna", event)
     check(event["request"]["trigger"]["after"] == payload["after"], event)
-    with open(f"{stack.folder}/server.log") as log:
-        check(trace in log.read(), "the deployment does not go on the sender's trace")
+    check(trace in server.log(), "the deployment does not go on the sender's trace")
     place = server.place()
     check(place["deployed"]["revision"] == payload["after"], place)
     check(set(place["progress"]["states"]) == {"healthy"} and place["progress"]["services"] >= 55, place)
@@ -187,9 +189,7 @@ def single(stack, count):
                 times.append((stored - since) * 1000)
     found = {"single": count}
     for name, times in taken.items():
-        times.sort()
-        found[f"{name}_median_ms"] = round(statistics.median(times), 1)
-        found[f"{name}_p99_ms"] = round(times[min(len(times) - 1, int(len(times) * 0.99))], 1)
+        found |= spread(name, times)
     return found
 
 
@@ -211,7 +211,7 @@ def retry_strategies(stack, options):
         with concurrent.futures.ThreadPoolExecutor(1) as sender:
             sending = sender.submit(send, 2)
             time.sleep(chance.uniform(0.02, 0.4))
-            server.stop(signal.SIGKILL)
+            server.kill()
             sending.result()
         server.start()
     # Away for a while, politely.
@@ -242,6 +242,89 @@ def retry_strategies(stack, options):
             **dead_letter(stack)}
 
 
+def rate_limiting(stack, options):
+    """A Sensor that may trigger twice a second: what arrives faster waits on the bus."""
+    based(stack)
+    requests = 10
+    patch = lambda operation: kubectl("patch", "sensor", "orchestrator-requests", "--type=json", "-p", json.dumps([
+        {"op": operation, "path": f"/spec/triggers/{trigger}/rateLimit", "value": {"unit": "Second", "requestsPerUnit": 2}}
+        for trigger in (0, 1)]))
+    patch("add")
+    limited = lambda definition: all("rateLimit" in trigger for trigger in definition["spec"]["triggers"])
+    until("the limited sensor runs", lambda: stack.sensor_is("orchestrator-requests", limited), 180)
+    stack.connect()
+    ids = [stack.asked(kind="health-check") for _ in range(requests)]
+    accounted(stack.server, ids, 60)
+    stored = sorted(datetime.datetime.fromisoformat(event["received_at"]).timestamp()
+                    for event in stack.server.events() if identity(event) in set(ids))
+    took = stored[-1] - stored[0]
+    stack.apply()
+    until("the sensor is as it was", lambda: stack.sensor_is(
+        "orchestrator-requests", lambda definition: not limited(definition)), 180)
+    stack.connect()
+    check(took >= (requests - 2) / 2, f"{requests} requests came in {took:.1f} s, at two a second")
+    stack.server.quiet()
+    return {"requests": requests, "took_s": round(took, 1)}
+
+
+def customer_pods(stack, options):
+    """From a push to 55 healthy services, and from single ones to the first `.operation`."""
+    server, repository = stack.server, stack.repository
+    check(server.argo_cd, "only with --server=pod --cluster=argo-cd")
+    payload = repository.commit()
+    check(stack.push(payload, secret="another") == 400, "a wrong signature is taken")
+    event, deployment = server.over(stack.pushed(payload), 600)
+    place = server.place()
+    check(place["deployed"]["revision"] == payload["after"], place)
+    read = lambda *what: json.loads(run("kubectl", "get", *what, "-o", "json"))["items"]
+    pods = read("pods", "-n", "customer-a-production")
+    ready = {pod["metadata"]["labels"].get("app.kubernetes.io/name", pod["metadata"]["name"]) for pod in pods if any(
+        condition["type"] == "Ready" and condition["status"] == "True" for condition in pod["status"]["conditions"])}
+    check(len(ready) >= 55, f"{len(ready)} services have a ready pod: {sorted(ready)}")
+    of_customer = ("applications", "-n", "argocd", "-l", "orchestrator.rtte.com/customer=customer-a")
+    for application in read(*of_customer):
+        status = application["status"]
+        shown = (status["health"]["status"], status["sync"]["status"], status["sync"]["revision"])
+        check(shown == ("Healthy", "Synced", payload["after"]), f"{application['metadata']['name']} is {shown}")
+    return {"services": len(ready), "took_s": seconds(deployment), **to_operation(stack, options.single)}
+
+
+def to_operation(stack, count):
+    """From the EventSource's 200 to the first request for a sync that Argo CD's API shows."""
+    watch = subprocess.Popen(
+        ["kubectl", "get", "--raw", "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications?watch=1"],
+        stdout=subprocess.PIPE, text=True)
+    seen = {}
+
+    def follow():
+        for line in watch.stdout:
+            found = json.loads(line)["object"].get("operation")
+            if found and found.get("sync", {}).get("revision"):
+                seen.setdefault(found["sync"]["revision"], time.time())
+
+    threading.Thread(target=follow, daemon=True).start()
+    stored, requested = [], []
+    try:
+        for _ in range(count):
+            payload = stack.repository.commit("status-page")
+            delivery = stack.pushed(payload)
+            answered = time.time()
+            event, _ = stack.server.over(delivery)
+            taken = datetime.datetime.fromisoformat(event["received_at"]).timestamp()
+            until("an operation is seen", lambda: payload["after"] in seen, 10)
+            stored.append((taken - answered) * 1000)
+            requested.append((seen[payload["after"]] - answered) * 1000)
+    finally:
+        watch.kill()
+    return {"single": count, **spread("stored_after_200", stored), **spread("operation_after_200", requested)}
+
+
+def spread(name, times):
+    times = sorted(times)
+    return {f"{name}_median_ms": round(statistics.median(times), 1),
+            f"{name}_p99_ms": round(times[min(len(times) - 1, int(len(times) * 0.99))], 1)}
+
+
 def taken_push(stack):
     delivery = str(uuid.uuid4())
     return delivery if stack.push(stack.repository.commit(), delivery) == 200 else None
@@ -256,16 +339,20 @@ def dead_letter(stack):
         {"op": "replace", "path": f"{trigger}/retryStrategy/duration", "value": "1s"}]))
     # The change makes another pod; until then the old one may still deliver, which says nothing.
     name = "orchestrator-push"
-    until("the changed sensor runs", lambda: stack.sensor_is(name, "nowhere.invalid"), 90)
+    until("the changed sensor runs", lambda: stack.sensor_is(name, leads_to("nowhere.invalid")), 90)
     began = time.monotonic()
     event, _ = stack.server.over(stack.pushed(stack.repository.commit()))
     took = time.monotonic() - began
     records = [record for record in stack.server.all("/api/v1/audit") if record.get("event") == event["id"]]
     stack.apply()
     # The old pod may take a while to end.
-    until("the sensor is as it was", lambda: stack.sensor_is(name, "argocd-orchestrator"), 180)
+    until("the sensor is as it was", lambda: stack.sensor_is(name, leads_to("argocd-orchestrator")), 180)
     check([record["via"] for record in records] == ["webhook"], f"{event['id']} did not come by HTTP: {records}")
     return {"by_http_over_after_s": took}
+
+
+def leads_to(word):
+    return lambda definition: word in definition["spec"]["triggers"][0]["template"]["custom"]["serverURL"]
 
 
 def based(stack):
@@ -306,7 +393,9 @@ SCENARIOS = {
     "health-check-event": health_check_event,
     "rollback-trigger": rollback_trigger,
     "event-processing": event_processing,
+    "rate-limiting": rate_limiting,
     "retry-strategies": retry_strategies,
+    "customer-pods": customer_pods,
 }
 
 
@@ -320,7 +409,10 @@ def length(text):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/test-argo-events.sh")
-    parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--program", help=argparse.SUPPRESS)
+    parser.add_argument("--server", choices=("host", "pod"), default="host", help="where the server runs (%(default)s)")
+    parser.add_argument("--cluster", choices=("simulated", "argo-cd"), default="simulated",
+                        help="what it drives; a real Argo CD only from its pod (%(default)s)")
     parser.add_argument("--scenario", choices=SCENARIOS, help="only this one")
     parser.add_argument("--down", type=length, default=15, help="how long the server is away (%(default)s s)")
     parser.add_argument("--kills", type=int, default=5, help="how often the server is killed (%(default)s)")
@@ -328,15 +420,25 @@ def main():
     parser.add_argument("--single", type=int, default=100, help="pushes that are timed (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="leave the manifests on the cluster")
     options = parser.parse_args()
-    options.program = os.path.abspath(options.program)
+    argo_cd = options.cluster == "argo-cd"
+    if argo_cd and options.server == "host":
+        parser.error("--cluster=argo-cd needs --server=pod")
+    if options.scenario == "customer-pods" and not argo_cd:
+        parser.error("customer-pods needs --server=pod --cluster=argo-cd")
+    scenarios = [name for name in SCENARIOS if name != "customer-pods" or argo_cd]
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        stack = Stack(folder, options.program)
+        if options.server == "pod":
+            stack = Stack(folder, lambda *its: Pod(*its, argo_cd), IN_POD)
+        else:
+            remove_pod()
+            program = os.path.abspath(options.program)
+            stack = Stack(folder, lambda folder, repository: Server(folder, program, repository))
         # First of all: where another run has its address, that run's manifests stay as they are.
         stack.server.start()
         try:
             stack.up()
-            for name in [options.scenario] if options.scenario else SCENARIOS:
+            for name in [options.scenario] if options.scenario else scenarios:
                 print(f"==> {name}", flush=True)
                 began = time.monotonic()
                 try:
