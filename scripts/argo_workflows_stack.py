@@ -4,7 +4,7 @@ import datetime
 import json
 import os
 
-from argo_events_stack import SECRETS, Stack, check, run, until
+from argo_events_stack import ON_HOST, SECRETS, Server, Stack, check, run, until
 
 MANIFESTS = "tests/cluster/argo-workflows"
 EXAMPLES = "workflow-templates/examples"
@@ -12,12 +12,21 @@ NAMESPACE = "argo-workflows"
 # A StatefulSet in the place of the orchestrator's, which is a process of this host here.
 STAND_IN = {
     "apiVersion": "apps/v1", "kind": "StatefulSet",
-    "metadata": {"name": "argocd-orchestrator", "namespace": "argocd-orchestrator"},
+    "metadata": {"name": "argocd-orchestrator", "namespace": "argocd-orchestrator",
+                 "labels": {"app.kubernetes.io/name": "argocd-orchestrator"}},
     "spec": {
         "serviceName": "argocd-orchestrator", "replicas": 1, "selector": {"matchLabels": {"app": "stand-in"}},
         "template": {
             "metadata": {"labels": {"app": "stand-in"}},
-            "spec": {"terminationGracePeriodSeconds": 0, "containers": [{"name": "health", "image": "localhost/health:1"}]},
+            "spec": {
+                "terminationGracePeriodSeconds": 0,
+                "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{
+                    "name": "health", "image": "localhost/health:1",
+                    "securityContext": {"runAsUser": 65532, "allowPrivilegeEscalation": False,
+                                        "capabilities": {"drop": ["ALL"]}},
+                }],
+            },
         },
     },
 }
@@ -48,14 +57,15 @@ class Workflow:
     def phase(self):
         return self.read().get("status", {}).get("phase")
 
-    def over(self, phase, seconds=240):
+    def over(self, phase, seconds=600):
         """Waits for its end, which has to be this one; answers it."""
         until(f"{self.name} is over", lambda: self.phase() in OVER, seconds)
         found = self.read()
         status = found["status"]
         told = {node["displayName"]: node.get("message") for node in status.get("nodes", {}).values()
                 if node["phase"] not in ("Succeeded", "Skipped", "Omitted")}
-        check(status["phase"] == phase, f"{self.name} is {status['phase']}, not {phase}: {status.get('message')}; {told}")
+        why = f"{status.get('message')}; {told}"
+        check(status["phase"] == phase, f"{self.name} is {status['phase']}, not {phase}: {why}")
         return found
 
     def nodes(self, name, template=None):
@@ -119,6 +129,23 @@ def deploy(**parameters):
     return submit(f"{EXAMPLES}/deploy-customer-b.yaml", **{"image_tag": "", "timeout": "5m", **parameters})
 
 
+class Simulated(Server):
+    """The server on this host, with an Argo CD that behaves as it is told."""
+
+    def __init__(self, folder, program, repository):
+        self.simulated = {"speed": 100}
+        super().__init__(folder, program, repository)
+
+    def settings(self):
+        return {**super().settings(), "cluster": {"simulated": self.simulated}}
+
+    def configure(self, simulated):
+        """From its next start on."""
+        self.simulated = {"speed": 100, **simulated}
+        with open(f"{self.folder}/config.yaml", "w") as file:
+            json.dump(self.settings(), file)
+
+
 class Workflows(Stack):
     """The server, the pods of Argo Events, and the templates of Argo Workflows."""
 
@@ -132,17 +159,21 @@ class Workflows(Stack):
         secret = lambda name, *given: kubectl("create", "secret", "generic", name, *given)
         secret("argocd-orchestrator-workflow", f"--from-literal=token={SECRETS['reader']}")
         secret("argocd-orchestrator-ca", f"--from-file=ca.crt={folder}/ca.crt")
-        # What the plugin finds it by.
+        # Where the plugin finds it.
         secret("argo-workflows-agent-ca-certificates", f"--from-file=ca.crt={folder}/ca.crt")
 
     def apply(self):
         super().apply()
         run("kubectl", "apply", "--server-side", "--force-conflicts", "-k", MANIFESTS)
-        run("kubectl", "apply", "-f", "-", stdin=json.dumps(STAND_IN))
+        if self.manifests == ON_HOST:
+            run("kubectl", "apply", "-f", "-", stdin=json.dumps(STAND_IN))
+            run("kubectl", "-n", "argocd-orchestrator", "rollout", "status", "statefulset/argocd-orchestrator",
+                "--timeout=60s")
 
     def remove(self):
         super().remove()
-        run("kubectl", "delete", "-f", "-", "--ignore-not-found", stdin=json.dumps(STAND_IN))
+        if self.manifests == ON_HOST:
+            run("kubectl", "delete", "-f", "-", "--ignore-not-found", stdin=json.dumps(STAND_IN))
         kubectl("delete", "workflows.argoproj.io,cronworkflows.argoproj.io,workflowtemplates.argoproj.io", "--all",
                 "--ignore-not-found")
         kubectl("delete", "secrets", "--ignore-not-found", "argocd-orchestrator-workflow", "argocd-orchestrator-ca",
@@ -151,8 +182,16 @@ class Workflows(Stack):
     def again(self, **simulated):
         """The server, stopped and started with an Argo CD that behaves so."""
         self.server.stop()
-        self.server.configure({"speed": 100, **simulated})
+        self.server.configure(simulated)
         self.server.start()
+
+    def commit(self, customer="customer-b"):
+        """Another image tag for all services of a customer; answers the payload of its push."""
+        self.repository.values = f"{self.repository.path}/examples/helm-charts/customers/{customer}/values.yaml"
+        return self.repository.commit()
+
+    def place(self, customer="customer-b"):
+        return self.server.get(f"/api/v1/customers?customer={customer}")["items"][0]
 
     def deployment(self, id):
         return self.server.get(f"/api/v1/deployments/{id}")

@@ -10,9 +10,12 @@ import tempfile
 import time
 import traceback
 
+from argo_events_pod import Pod
+from argo_events_pod import remove as remove_pod
+from argo_events_stack import IN_POD as EVENTS_IN_POD
 from argo_events_stack import SECRETS, Failed, check, run, until
 from argo_workflows_stack import (
-    EXAMPLES, NAMESPACE, Workflow, Workflows, argo, deploy, failing, get, kubectl, linted, moment, outputs, submit,
+    EXAMPLES, NAMESPACE, Simulated, Workflows, argo, deploy, failing, get, kubectl, linted, moment, outputs, submit,
 )
 
 STEPS = ["validate-prerequisites", "setup-argo-events", "deploy-orchestrator", "validate-helm-values",
@@ -64,7 +67,7 @@ def deployment(stack, options):
     said = outputs(monitor)
     check(said["state"] == "succeeded" and said["healthy"] == said["total"] and int(said["total"]) >= 50, said)
     check(monitor["progress"] == f"{said['total']}/{said['total']}", monitor["progress"])
-    place = stack.server.place("customer-b")
+    place = stack.place()
     check(place["deployed"]["revision"] == stack.repository.head(), place)
     check(outputs(workflow.node("validate-helm-values"))["image-tag"] == "v2.0.3", "another image tag")
     check(not workflow.nodes("notify-completion", "onExit"), "what went well is told twice")
@@ -86,11 +89,11 @@ def deployment(stack, options):
 
 def failing_deployment(stack, options):
     based(stack)
-    good = stack.server.place("customer-b")["deployed"]["revision"]
+    good = stack.place()["deployed"]["revision"]
     stack.again(**failing("payment-service", at="later-revisions"))
-    stack.repository.commit("customer-b")
+    stack.commit()
     workflow = deploy()
-    workflow.over("Failed", 400)
+    workflow.over("Failed")
     node = workflow.node("monitor-sync-waves")
     check(node["phase"] == "Failed" and exit_code(node) == 14, node)
     check("payment-service" in node["message"], f"the message does not say what failed: {node['message']}")
@@ -99,7 +102,7 @@ def failing_deployment(stack, options):
     told = workflow.node("notify-completion", "onExit")
     check(told["phase"] == "Succeeded", told)
     check(not workflow.nodes("abort"), "it aborts though nobody asked for that")
-    place = stack.server.place("customer-b")
+    place = stack.place()
     check(place["deployed"]["revision"] == good, f"{place['deployed']} is not what ran before")
     stack.again()
     return {"message": node["message"]}
@@ -109,7 +112,7 @@ def retry(stack, options):
     based(stack)
     # The server is away: the first step is tried again until it is there.
     stack.server.stop()
-    stack.repository.commit("customer-b")
+    stack.commit()
     workflow = deploy()
     until("the first step is tried again", lambda: len(workflow.nodes("validate-prerequisites")) > 1, 180)
     first = workflow.nodes("validate-prerequisites")[0]
@@ -123,17 +126,17 @@ def retry(stack, options):
 
     # A workflow that failed goes on where it was, by `argo retry`: with the same deployment.
     stack.again(**failing("payment-service", at="later-revisions"))
-    stack.repository.commit("customer-b")
+    stack.commit()
     failed = deploy()
-    failed.over("Failed", 400)
+    failed.over("Failed")
     deployment = outputs(failed.node("trigger-application-set"))["deployment-id"]
     known = len(stack.server.all("/api/v1/events"))
     stack.again()
     argo("retry", failed.name, "--restart-successful", "--node-field-selector", "templateName=trigger-application-set")
     until("the workflow runs again", lambda: failed.phase() == "Running", 60)
-    failed.over("Succeeded", 400)
+    failed.over("Succeeded")
     check(len(stack.server.all("/api/v1/events")) - known <= 1, "it was asked for more than once")
-    place = stack.server.place("customer-b")
+    place = stack.place()
     check(place["deployed"]["revision"] == stack.repository.head(), place)
     return {"attempts": len(workflow.nodes("validate-prerequisites")), "deployment": deployment,
             "after_retry": outputs(failed.node("trigger-application-set"))["deployment-id"]}
@@ -142,9 +145,10 @@ def retry(stack, options):
 def stop_and_terminate(stack, options):
     based(stack)
     found = {}
-    for how, abort, ends in (("stop", "false", "succeeded"), ("stop", "true", "aborted"), ("terminate", "true", "succeeded")):
+    for how, abort, ends in (("stop", "false", "succeeded"), ("stop", "true", "aborted"),
+                             ("terminate", "true", "succeeded")):
         stack.again(speed=10)
-        stack.repository.commit("customer-b")
+        stack.commit()
         workflow = deploy(on_failure_abort=abort)
         workflow.reaches("monitor-sync-waves", "Running")
         id = outputs(workflow.node("trigger-application-set"))["deployment-id"]
@@ -168,31 +172,31 @@ def stop_and_terminate(stack, options):
 
 def fan_out(stack, options):
     based(stack)
-    stack.server.over(stack.pushed(stack.repository.commit()))
-    stack.repository.commit("customer-a")
-    stack.repository.commit("customer-b")
+    stack.server.over(stack.pushed(stack.commit("customer-a")))
+    stack.commit("customer-a")
+    stack.commit()
     workflow = submit(f"{EXAMPLES}/{ALL}", timeout="5m")
-    workflow.over("Succeeded", 400)
+    workflow.over("Succeeded")
     listed = json.loads(outputs(workflow.node("list-customers"))["customers"])
     check({row["customer-id"] for row in listed} == {"customer-a", "customer-b"}, listed)
     for customer in ("customer-a", "customer-b"):
-        check(stack.server.place(customer)["deployed"]["revision"] == stack.repository.head(), customer)
+        check(stack.place(customer)["deployed"]["revision"] == stack.repository.head(), customer)
     # One that fails does not keep the other.
     stack.again(**failing("payment-service", at="later-revisions"))
-    stack.repository.commit("customer-a")
-    stack.repository.commit("customer-b")
+    stack.commit("customer-a")
+    stack.commit()
     half = submit(f"{EXAMPLES}/{ALL}", timeout="5m")
-    half.over("Failed", 400)
-    check(stack.server.place("customer-a")["deployed"]["revision"] == stack.repository.head(), "customer-a is not there")
+    half.over("Failed")
+    check(stack.place("customer-a")["deployed"]["revision"] == stack.repository.head(), "customer-a is not there")
     stack.again()
     return {"customers": len(listed)}
 
 
 def by_waves(stack, options):
     based(stack)
-    stack.repository.commit("customer-b")
+    stack.commit()
     workflow = submit(f"{EXAMPLES}/deploy-by-waves.yaml", timeout="5m")
-    workflow.over("Succeeded", 600)
+    workflow.over("Succeeded")
     waves = [row["wave"] for row in json.loads(outputs(workflow.node("resolve-waves"))["waves"])]
     check(len(waves) > 1 and waves == sorted(waves), waves)
     nodes = {node["displayName"]: node for node in workflow.read()["status"]["nodes"].values()}
@@ -209,7 +213,7 @@ def by_waves(stack, options):
 
 def rollback(stack, options):
     good = based(stack)
-    stack.repository.commit("customer-b")
+    stack.commit()
     deploy().over("Succeeded")
     workflow = submit(f"{EXAMPLES}/rollback.yaml", timeout="5m")
     workflow.over("Succeeded")
@@ -220,7 +224,7 @@ def rollback(stack, options):
 
 def plugin(stack, options):
     based(stack)
-    stack.repository.commit("customer-b")
+    stack.commit()
     workflow = submit(f"{EXAMPLES}/plugin.yaml", timeout="5m")
     agent = until("the agent runs", lambda: [
         pod for pod in get("pods", "-l", f"workflows.argoproj.io/workflow={workflow.name}")["items"]
@@ -228,7 +232,7 @@ def plugin(stack, options):
     workflow.over("Succeeded")
     check(workflow.node("monitor-sync-waves")["type"] == "Plugin", "it is no plugin's node")
     check(outputs(workflow.node("monitor-sync-waves"))["state"] == "succeeded", workflow.read()["status"])
-    check(stack.server.place("customer-b")["deployed"]["revision"] == stack.repository.head(), "it was not deployed")
+    check(stack.place()["deployed"]["revision"] == stack.repository.head(), "it was not deployed")
     refused = submit(f"{EXAMPLES}/plugin.yaml", customer_id="customer-z", timeout="5m")
     refused.over("Failed")
     return {"agent": agent[0]["metadata"]["name"], "refused": refused.node("validate-helm-values")["message"]}
@@ -237,7 +241,7 @@ def plugin(stack, options):
 def twice(stack, options):
     based(stack)
     stack.again(speed=20)
-    stack.repository.commit("customer-b")
+    stack.commit()
     first, second = deploy(), deploy()
     waits = lambda: [node for workflow in (first, second)
                      for node in workflow.read().get("status", {}).get("nodes", {}).values()
@@ -245,7 +249,7 @@ def twice(stack, options):
     waiting = until("one waits for the other", waits, 60)[0]
     check("deploy-customer-b-production" in waiting["message"], waiting)
     for workflow in (first, second):
-        workflow.over("Succeeded", 400)
+        workflow.over("Succeeded")
     times = sorted((moment(workflow.nodes(STEPS[0])[0]["startedAt"]), moment(workflow.node(STEPS[-1])["finishedAt"]))
                    for workflow in (first, second))
     check(times[0][1] <= times[1][0], f"they ran at the same time: {times}")
@@ -259,7 +263,7 @@ def based(stack):
     if not places or not places[0].get("deployed"):
         deploy().over("Succeeded")
     stack.server.quiet()
-    return stack.server.place("customer-b")["deployed"]["revision"]
+    return stack.place()["deployed"]["revision"]
 
 
 def exit_code(node):
@@ -280,22 +284,43 @@ SCENARIOS = {
 }
 
 
+# What a server in its pod can be asked for: its Argo CD behaves as it does.
+IN_POD = ("deployment", "by-waves", "rollback", "plugin")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/test-argo-workflows.sh")
-    parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--program", help=argparse.SUPPRESS)
+    parser.add_argument("--server", choices=("host", "pod"), default="host", help="where the server runs (%(default)s)")
+    parser.add_argument("--cluster", choices=("simulated", "argo-cd"), default="simulated",
+                        help="what it drives; a real Argo CD only from its pod (%(default)s)")
     parser.add_argument("--scenario", choices=SCENARIOS, help="only this one")
     parser.add_argument("--keep", action="store_true", help="leave the manifests on the cluster")
     options = parser.parse_args()
-    options.program = os.path.abspath(options.program)
+    argo_cd = options.cluster == "argo-cd"
+    if argo_cd and options.server == "host":
+        parser.error("--cluster=argo-cd needs --server=pod")
+    scenarios = IN_POD if options.server == "pod" else tuple(SCENARIOS)
+    if options.scenario:
+        if options.scenario not in ("lint", *scenarios):
+            parser.error(f"{options.scenario} needs --server=host")
+        scenarios = (options.scenario,)
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        stack = Workflows(folder, options.program)
+        if options.server == "pod":
+            stack = Workflows(folder, lambda *its: Pod(*its, argo_cd), EVENTS_IN_POD)
+        else:
+            program = os.path.abspath(options.program or "argocd-orchestrator")
+            stack = Workflows(folder, lambda *its: Simulated(its[0], program, its[1]))
+        # To look at manifests needs no server.
+        needed = scenarios != ("lint",)
         try:
-            # It needs no server.
-            if options.scenario != "lint":
+            if needed:
+                if options.server == "host":
+                    remove_pod()
                 stack.server.start()
                 stack.up()
-            for name in [options.scenario] if options.scenario else SCENARIOS:
+            for name in scenarios:
                 print(f"==> {name}", flush=True)
                 began = time.monotonic()
                 try:
@@ -307,13 +332,13 @@ def main():
                     print(f"FAILED {name}: {error}", flush=True)
                     traceback.print_exc()
                     # The next one finds the server as it should be.
-                    if options.scenario is None:
+                    if needed and options.server == "host":
                         stack.again()
         except Failed as error:
             failed += 1
             print(f"FAILED: {error}", flush=True)
         finally:
-            if options.scenario != "lint":
+            if needed:
                 stack.close(options.keep)
     sys.exit(1 if failed else 0)
 

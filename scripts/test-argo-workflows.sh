@@ -3,7 +3,8 @@
 # Pod Security Standard `restricted`, and ask a server on this host, with a simulated Argo CD. Exits 0 if every promise was
 # kept, 1 if not, 2 for wrong arguments.
 #
-#   scripts/test-argo-workflows.sh [--scenario=NAME] [--keep] [--profile=dev|release] [--program=FILE]
+#   scripts/test-argo-workflows.sh [--scenario=NAME] [--server=host|pod] [--cluster=simulated|argo-cd] [--keep]
+#                                  [--profile=dev|release] [--program=FILE]
 #
 #   lint                `argo lint --offline` takes every kind, the API server every object; the plugin's ConfigMap is what
 #                       its manifest makes
@@ -18,7 +19,8 @@
 #   plugin              the same steps through the executor plugin
 #   twice               two at once for one customer: the second waits
 #
-# --keep leaves what it put on the cluster. Needs python3, git, openssl, the image `localhost/argocd-orchestrator:1` and
+# --server=pod runs deployment, by-waves, rollback and plugin with the server in its own pod, --cluster=argo-cd with the real
+# Argo CD behind it. --keep leaves what it put on the cluster. Needs python3, git, openssl and
 # the test cluster with Argo Events and Argo Workflows: CLUSTER_PARTS="events workflows" scripts/setup-test-env.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -51,4 +53,6 @@ if [[ -z $program ]]; then
   [[ $profile == dev ]] && folder=debug
   program=${CARGO_TARGET_DIR:-target}/$folder/argocd-orchestrator
 fi
+# The steps are pods of it.
+tests/cluster/load-orchestrator.sh "$program"
 python3 scripts/argo_workflows_tests.py --program "$program" "${arguments[@]}"
