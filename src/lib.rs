@@ -22,6 +22,7 @@ pub mod http;
 pub mod logging;
 pub mod oidc;
 pub mod ports;
+pub mod step;
 pub mod store;
 pub mod tls;
 pub mod view;

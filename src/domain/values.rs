@@ -33,6 +33,7 @@ mod template;
 
 pub use claims::colliding;
 pub use generate::helm_values;
+pub use image::is_tag as is_image_tag;
 pub use pattern::{Pattern, PatternError};
 
 use reading::Reader;
