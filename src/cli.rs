@@ -35,6 +35,7 @@ mod server;
 mod simulate;
 mod sources;
 mod status;
+mod step;
 mod system;
 mod timeline;
 mod validate;
@@ -146,6 +147,8 @@ pub enum Command {
     Rollback(control::Rollback),
     /// Show and export who asked for which change
     Audit(audit::Options),
+    /// Be a step of an Argo Workflow
+    Step(Box<step::Options>),
     /// Bring the database's schema up to date
     Migrate,
     /// Print the JSON Schema of values files
@@ -163,13 +166,15 @@ pub struct OrderOption {
 }
 
 /// Runs a command.
-pub fn run(cli: Cli) -> Exit {
+pub fn run(cli: Cli) -> ExitCode {
     let Cli { common, command } = cli;
     let ready = parts::start_logging(&common, &command).and_then(|()| server::check(&command));
     if let Err(failure) = ready {
-        return failure.report();
+        return failure.report().into();
     }
     let outcome = match command {
+        // What its exit codes mean is another matter.
+        Command::Step(options) => return step::run(&common, *options),
         Command::Plan(options) => plan::run(&common, &options),
         Command::Graph(options) => graph::run(&common, &options),
         Command::Explain(options) => explain::run(&common, &options),
@@ -201,10 +206,7 @@ pub fn run(cli: Cli) -> Exit {
         | Command::Audit(_)
         | Command::Migrate => parts::block_on(in_runtime(common, command)),
     };
-    match outcome {
-        Ok(exit) => exit,
-        Err(failure) => failure.report(),
-    }
+    outcome.unwrap_or_else(Failure::report).into()
 }
 
 async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
@@ -238,6 +240,7 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         | Command::Generate(_)
         | Command::Simulate(_)
         | Command::Schema(_)
+        | Command::Step(_)
         | Command::Completion(_) => Ok(Exit::Success),
     }
 }

@@ -43,10 +43,10 @@ use serde_json::Value;
 use tokio::sync::{Mutex, broadcast};
 use tokio::task::JoinHandle;
 
+pub use self::objects::KubeObjects;
 use self::provision::Provision;
 use self::resource::{Application, Automated, GROUP, VERSION};
 use self::watch::Seen;
-pub use self::objects::KubeObjects;
 pub use self::whole::PerCustomer;
 pub use self::write::Hold;
 use self::write::{MANAGER, Manner, Write};

@@ -405,8 +405,7 @@ impl Client {
     ) -> Result<(Option<EventId>, bool), ClientError> {
         let arguments = Arguments::new().path("id", id.as_str());
         let body = serde_json::json!({"service": null});
-        let taken: (Taken, bool) =
-            self.post_once(&endpoint::COMMAND_RETRY, arguments, &body, key).await?;
+        let taken: (Taken, bool) = self.post_once(&endpoint::COMMAND_RETRY, arguments, &body, key).await?;
         Ok((taken.0.event, taken.1))
     }
 

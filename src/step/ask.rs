@@ -15,11 +15,7 @@ use crate::view::event::EventView;
 const AGAIN: usize = 50;
 
 /// Asks for the deployment, and waits until it is planned.
-pub(super) async fn trigger(
-    client: &Client,
-    request: &Request,
-    memory: &mut Memory,
-) -> Result<Turn, Fault> {
+pub(super) async fn trigger(client: &Client, request: &Request, memory: &mut Memory) -> Result<Turn, Fault> {
     let customer = request.the_customer()?.clone();
     let id = request.id(&customer);
     let wanted = Wanted {

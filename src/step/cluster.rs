@@ -19,7 +19,9 @@ impl From<ObjectError> for Fault {
     fn from(error: ObjectError) -> Self {
         let (exit, help) = match &error {
             ObjectError::Unavailable(_) => (StepExit::Transient, ""),
-            ObjectError::Forbidden(_) => (StepExit::Refused, "; the pod's ServiceAccount needs a Role for it"),
+            ObjectError::Forbidden(_) => {
+                (StepExit::Refused, "; the pod's ServiceAccount needs a Role for it")
+            }
             ObjectError::NoSuchKind(_) => (StepExit::Refused, ""),
             ObjectError::Conflict(_) => (StepExit::Refused, "; --force-conflicts takes the fields over"),
             ObjectError::Invalid(_) => (StepExit::BadInput, ""),
@@ -136,10 +138,13 @@ fn verify_argo_events(
             return Verdict::Missing(format!("there is no {kind} in {namespace}"));
         }
     }
-    for (kind, object) in sources.iter().map(|one| ("EventSource", one)).chain(sensors.iter().map(|one| ("Sensor", one))) {
+    for (kind, object) in
+        sources.iter().map(|one| ("EventSource", one)).chain(sensors.iter().map(|one| ("Sensor", one)))
+    {
         let bus = object["spec"]["eventBusName"].as_str().unwrap_or(DEFAULT_BUS);
         if !buses.iter().any(|other| name(other) == bus) {
-            let message = format!("{kind} {} names the EventBus {bus}, which {namespace} does not have", name(object));
+            let message =
+                format!("{kind} {} names the EventBus {bus}, which {namespace} does not have", name(object));
             return Verdict::Missing(message);
         }
     }
@@ -178,7 +183,9 @@ fn verify_orchestrator(namespace: &Namespace, set: Option<&Value>) -> Verdict {
     let wanted = set["spec"]["replicas"].as_i64().unwrap_or(1);
     let status = &set["status"];
     if number(&status["observedGeneration"]) < number(&set["metadata"]["generation"]) {
-        return Verdict::NotYet(format!("StatefulSet {ORCHESTRATOR} was changed, and its controller has not looked at it"));
+        return Verdict::NotYet(format!(
+            "StatefulSet {ORCHESTRATOR} was changed, and its controller has not looked at it"
+        ));
     }
     if wanted == 0 {
         return Verdict::Missing(format!("StatefulSet {ORCHESTRATOR} has 0 replicas"));
@@ -213,7 +220,8 @@ mod tests {
     use super::*;
 
     fn object(name: &str, bus: Option<&str>, status: Option<&str>) -> Value {
-        let conditions = status.map(|status| json!([{"type": "Deployed", "status": status, "message": "why"}]));
+        let conditions =
+            status.map(|status| json!([{"type": "Deployed", "status": status, "message": "why"}]));
         json!({"metadata": {"name": name}, "spec": {"eventBusName": bus}, "status": {"conditions": conditions}})
     }
 
@@ -226,7 +234,12 @@ mod tests {
             (vec![], fine("github"), fine("push"), "missing: there is no EventBus"),
             (fine("default"), vec![], fine("push"), "missing: there is no EventSource"),
             (fine("default"), fine("github"), vec![], "missing: there is no Sensor"),
-            (fine("other"), fine("github"), fine("push"), "missing: EventSource github names the EventBus default"),
+            (
+                fine("other"),
+                fine("github"),
+                fine("push"),
+                "missing: EventSource github names the EventBus default",
+            ),
             (
                 fine("default"),
                 fine("github"),
@@ -239,7 +252,12 @@ mod tests {
                 fine("push"),
                 "not yet: EventSource github: Deployed is False: why",
             ),
-            (fine("default"), fine("github"), vec![object("push", None, None)], "not yet: Sensor push has no"),
+            (
+                fine("default"),
+                fine("github"),
+                vec![object("push", None, None)],
+                "not yet: Sensor push has no",
+            ),
         ] {
             let found = match verify_argo_events(&"ns".parse().unwrap(), &buses, &sources, &sensors) {
                 Fine(said) => format!("fine: {said}"),

@@ -47,16 +47,9 @@ fn allowed(step: Name) -> &'static [ObjectKind] {
             SERVICE,
             NETWORK_POLICY,
         ],
-        Name::DeployOrchestrator => &[
-            STATEFUL_SET,
-            ACCOUNT,
-            ROLE,
-            ROLE_BINDING,
-            CONFIG_MAP,
-            SERVICE,
-            NETWORK_POLICY,
-            BUDGET,
-        ],
+        Name::DeployOrchestrator => {
+            &[STATEFUL_SET, ACCOUNT, ROLE, ROLE_BINDING, CONFIG_MAP, SERVICE, NETWORK_POLICY, BUDGET]
+        }
         Name::ValidatePrerequisites
         | Name::ValidateHelmValues
         | Name::TriggerApplicationSet
@@ -104,10 +97,8 @@ pub fn manifests(
 ) -> Result<Vec<Manifest>, ManifestError> {
     let mut found = Vec::new();
     for (line, document) in documents(text) {
-        let wrong = |fault: String| ManifestError {
-            file: format!("{file}, the document at line {line}"),
-            fault,
-        };
+        let wrong =
+            |fault: String| ManifestError { file: format!("{file}, the document at line {line}"), fault };
         let empty = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
         if document.lines().all(empty) {
             continue;
@@ -137,7 +128,8 @@ fn manifest(step: Name, mut object: Value, namespace: &Namespace) -> Result<Mani
         return Err(format!("{step} does not apply {version:?} {word:?}: it applies {}", kinds.join(", ")));
     };
     let name = text(&object["metadata"]["name"]);
-    let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b':');
+    let fine =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b':');
     if name.is_empty() || name.len() > 253 || !name.bytes().all(fine) {
         return Err(format!("{word} has no usable `metadata.name`: {name:?}"));
     }
@@ -193,10 +185,22 @@ mod tests {
         for (step, text, said) in [
             (Name::SetupArgoEvents, secret, "does not apply \"v1\" \"Secret\""),
             (Name::SetupArgoEvents, set, "it applies EventBus, EventSource, Sensor"),
-            (Name::DeployOrchestrator, "apiVersion: apps/v1beta1\nkind: StatefulSet\nmetadata: {name: a}\n", "v1beta1"),
-            (Name::DeployOrchestrator, "apiVersion: apps/v1\nkind: StatefulSet\n", "no usable `metadata.name`"),
+            (
+                Name::DeployOrchestrator,
+                "apiVersion: apps/v1beta1\nkind: StatefulSet\nmetadata: {name: a}\n",
+                "v1beta1",
+            ),
+            (
+                Name::DeployOrchestrator,
+                "apiVersion: apps/v1\nkind: StatefulSet\n",
+                "no usable `metadata.name`",
+            ),
             (Name::DeployOrchestrator, "kind: [", "the document at line 1"),
-            (Name::DeployOrchestrator, "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: ../x}\n", "usable"),
+            (
+                Name::DeployOrchestrator,
+                "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: ../x}\n",
+                "usable",
+            ),
             (Name::RollBack, set, "does not apply"),
         ] {
             let error = read(step, text).unwrap_err().to_string();

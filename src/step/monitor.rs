@@ -58,8 +58,11 @@ pub(super) fn standing(deployment: &DeploymentView) -> Standing {
         let blocker = service.blocker.as_ref()?;
         Some(format!("; {}: {blocker}", place(&service.service, service)))
     });
-    let message =
-        format!("{} is {state}{reason}, {healthy} of {total} healthy{}", deployment.id, waits.unwrap_or_default());
+    let message = format!(
+        "{} is {state}{reason}, {healthy} of {total} healthy{}",
+        deployment.id,
+        waits.unwrap_or_default()
+    );
     Standing { healthy, total, ..Standing::waiting(message) }
 }
 
@@ -99,7 +102,10 @@ fn told_end(deployment: &DeploymentView, causes: &BTreeMap<String, String>) -> (
     match state.as_str() {
         "succeeded" => {
             let (healthy, total) = counts(deployment);
-            (StepExit::Done, format!("{id} succeeded: {healthy} of {total} healthy after {} s", seconds(deployment)))
+            (
+                StepExit::Done,
+                format!("{id} succeeded: {healthy} of {total} healthy after {} s", seconds(deployment)),
+            )
         }
         "rejected" if deployment.diagnostics.is_empty() => {
             (StepExit::Rejected, format!("{id} was rejected: {reason}"))
@@ -237,8 +243,22 @@ mod tests {
             StepExit::Rejected,
             "a (wave 3): x; b (wave 3): x; c (wave 3): x; 1 more failed; 4 left as they are: a, b, c and 1 more",
         );
-        check("rejected", Some("refused by bob: no"), &[], &[], StepExit::Rejected, "d-1 was rejected: refused by bob: no");
-        check("aborted", Some("aborted by bob: no"), &[], &[], StepExit::Stopped, "d-1 was aborted: aborted by bob: no");
+        check(
+            "rejected",
+            Some("refused by bob: no"),
+            &[],
+            &[],
+            StepExit::Rejected,
+            "d-1 was rejected: refused by bob: no",
+        );
+        check(
+            "aborted",
+            Some("aborted by bob: no"),
+            &[],
+            &[],
+            StepExit::Stopped,
+            "d-1 was aborted: aborted by bob: no",
+        );
         check("superseded", Some("newer"), &[], &[], StepExit::Stopped, "d-1 was superseded: newer");
     }
 }

@@ -37,16 +37,8 @@ pub enum Name {
 }
 
 /// Options that all steps take, so that workflows can give them to each.
-const COMMON: [&str; 8] = [
-    "customer-id",
-    "environment",
-    "source",
-    "revision",
-    "image-tag",
-    "workflow-uid",
-    "attempt",
-    "timeout",
-];
+const COMMON: [&str; 8] =
+    ["customer-id", "environment", "source", "revision", "image-tag", "workflow-uid", "attempt", "timeout"];
 
 impl Name {
     /// All steps, in the order of a deployment, then the others.

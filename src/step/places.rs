@@ -33,8 +33,7 @@ pub(super) async fn prerequisites(client: &Client, request: &Request) -> Result<
         }
     };
     let ours = env!("CARGO_PKG_VERSION");
-    let other =
-        if version == ours { String::new() } else { format!("; this step is of version {ours}") };
+    let other = if version == ours { String::new() } else { format!("; this step is of version {ours}") };
     let message = format!("argocd-orchestrator {version} answers{may}{other}");
     Ok(Turn::Over(Outcome::done(message).with("version", version)))
 }

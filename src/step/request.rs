@@ -174,11 +174,7 @@ impl Request {
 
     /// What is asked for, in the customer's place.
     pub(super) fn wanted(&self, customer: CustomerId) -> Wanted {
-        Wanted {
-            environment: self.environment.clone(),
-            source: self.source.clone(),
-            ..Wanted::of(customer)
-        }
+        Wanted { environment: self.environment.clone(), source: self.source.clone(), ..Wanted::of(customer) }
     }
 
     /// The id of what this workflow asks for: asked again, it is the same. None where no workflow is named.
@@ -336,7 +332,10 @@ mod tests {
         };
         assert_eq!(id(&[]).as_deref(), Some("u-1/customer-a/-"));
         assert_eq!(id(&[("environment", "production")]).as_deref(), Some("u-1/customer-a/production"));
-        assert_eq!(id(&[("environment", "production"), ("wave", "2")]).as_deref(), Some("u-1/customer-a/production/2"));
+        assert_eq!(
+            id(&[("environment", "production"), ("wave", "2")]).as_deref(),
+            Some("u-1/customer-a/production/2")
+        );
         assert_eq!(id(&[("workflow-uid", "")]), None);
     }
 }

@@ -10,11 +10,7 @@ use crate::domain::event::Kind;
 use crate::view::deployment::DeploymentView;
 
 /// Asks for a check, and looks how far it is.
-pub(super) async fn validate(
-    client: &Client,
-    request: &Request,
-    memory: &mut Memory,
-) -> Result<Turn, Fault> {
+pub(super) async fn validate(client: &Client, request: &Request, memory: &mut Memory) -> Result<Turn, Fault> {
     let customer = match &request.deployment {
         Which::Nothing => {
             return Ok(Turn::Over(Outcome::done("nothing to validate: there was nothing to deploy")));

@@ -37,7 +37,8 @@ pub(super) async fn validate(client: &Client, request: &Request) -> Result<Turn,
         (Some(_) | None, _) => {
             let touched = plan.changes.iter().filter(|change| change.service.is_some());
             let touched = touched.filter(|change| change.action == Action::Sync).count();
-            let warnings: Vec<String> = planned.warnings.iter().map(|warning| format!("; {warning}")).collect();
+            let warnings: Vec<String> =
+                planned.warnings.iter().map(|warning| format!("; {warning}")).collect();
             let message = format!(
                 "{} is right at {revision}: {}, {touched} to be deployed{}",
                 plan.customer,

@@ -44,11 +44,8 @@ impl KubeObjects {
 
     fn api(&self, kind: &ObjectKind, namespace: &Namespace) -> Api<DynamicObject> {
         let group = if kind.group.is_empty() { String::new() } else { format!("{}/", kind.group) };
-        let mut resource = ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(
-            kind.group,
-            kind.version,
-            kind.kind,
-        ));
+        let mut resource =
+            ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(kind.group, kind.version, kind.kind));
         resource.api_version = format!("{group}{}", kind.version);
         resource.plural = kind.plural.to_owned();
         Api::namespaced_with(self.client.clone(), namespace.as_str(), &resource)
