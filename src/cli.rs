@@ -19,6 +19,7 @@ mod customers;
 mod demo;
 mod deploy;
 mod events;
+mod executor_plugin;
 mod exit;
 mod explain;
 mod files;
@@ -149,6 +150,8 @@ pub enum Command {
     Audit(audit::Options),
     /// Be a step of an Argo Workflow
     Step(Box<step::Options>),
+    /// Run steps for the agent of a workflow, as its executor plugin
+    ExecutorPlugin(executor_plugin::Options),
     /// Bring the database's schema up to date
     Migrate,
     /// Print the JSON Schema of values files
@@ -204,6 +207,7 @@ pub fn run(cli: Cli) -> ExitCode {
         | Command::Skip(_)
         | Command::Rollback(_)
         | Command::Audit(_)
+        | Command::ExecutorPlugin(_)
         | Command::Migrate => parts::block_on(in_runtime(common, command)),
     };
     outcome.unwrap_or_else(Failure::report).into()
@@ -232,6 +236,7 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         Command::Skip(options) => control::skip(&common, options).await,
         Command::Rollback(options) => control::rollback(&common, options).await,
         Command::Audit(options) => audit::run(&common, options).await,
+        Command::ExecutorPlugin(options) => executor_plugin::run(&common, options).await,
         Command::Migrate => parts::migrate(&common).await,
         Command::Plan(_)
         | Command::Graph(_)

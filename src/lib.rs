@@ -21,6 +21,7 @@ pub mod grpc;
 pub mod http;
 pub mod logging;
 pub mod oidc;
+pub mod plugin;
 pub mod ports;
 pub mod step;
 pub mod store;

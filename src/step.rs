@@ -94,7 +94,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    fn waiting(message: impl Into<String>) -> Self {
+    pub(crate) fn waiting(message: impl Into<String>) -> Self {
         Self { message: one_line(&message.into()), ..Self::default() }
     }
 

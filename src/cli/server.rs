@@ -150,7 +150,8 @@ pub(super) fn check(command: &Command) -> Result<(), Failure> {
         | Command::Retry(_)
         | Command::Skip(_)
         | Command::Rollback(_)
-        | Command::Step(_) => return Ok(()),
+        | Command::Step(_)
+        | Command::ExecutorPlugin(_) => return Ok(()),
     };
     if is_on_the_command_line() {
         let message = format!("`{name}` works on this machine alone and needs no server: leave --server out");

@@ -73,7 +73,7 @@ impl Fault {
     }
 
     /// Whether trying again may help.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         self.exit == StepExit::Transient
     }
 }

@@ -126,6 +126,25 @@ impl Name {
         COMMON.into_iter().chain(self.own_options().iter().copied())
     }
 
+    /// Whether it asks a server and nobody else, so that the executor plugin can run it.
+    pub fn needs_a_server_only(self) -> bool {
+        match self {
+            Self::ValidatePrerequisites
+            | Self::ValidateHelmValues
+            | Self::TriggerApplicationSet
+            | Self::MonitorSyncWaves
+            | Self::ValidateDeployment
+            | Self::ResolveWaves
+            | Self::ListCustomers
+            | Self::RollBack
+            | Self::Abort => true,
+            Self::SetupArgoEvents
+            | Self::DeployOrchestrator
+            | Self::NotifyCompletion
+            | Self::WriteImageTag => false,
+        }
+    }
+
     /// Whether it needs a server, or can do with a database of its own (`--standalone`).
     pub fn may_stand_alone(self) -> bool {
         match self {

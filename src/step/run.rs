@@ -42,7 +42,7 @@ impl Steps {
                     silence = None;
                     pulse.failures = 0;
                 }
-                Ok(Err(fault)) if fault.may_pass() && is_patient(request, &memory) => {
+                Ok(Err(fault)) if fault.may_pass() && request.is_patient(&memory) => {
                     tell(&Standing { message: format!("waiting: {}", fault.message), ..last.clone() });
                     pulse.failures += 1;
                     silence = Some(fault);
@@ -57,9 +57,11 @@ impl Steps {
     }
 }
 
-/// Whether what does not answer is waited for.
-fn is_patient(request: &Request, memory: &Memory) -> bool {
-    request.step == Name::MonitorSyncWaves || memory.event.is_some() || memory.applied.is_some()
+impl Request {
+    /// Whether what does not answer is waited for.
+    pub(crate) fn is_patient(&self, memory: &Memory) -> bool {
+        self.step == Name::MonitorSyncWaves || memory.event.is_some() || memory.applied.is_some()
+    }
 }
 
 /// What is said of a step that took too long.
