@@ -104,7 +104,7 @@ struct Given {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     wait: Option<String>,
     /// Why, for those who look later (`abort`)
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TEXT")]
     reason: Option<String>,
     /// How the workflow ended (`notify-completion`; `{{workflow.status}}`)
     #[arg(long, value_name = "STATUS")]

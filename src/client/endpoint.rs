@@ -48,7 +48,7 @@ endpoints! {
     LETTERS = read("/api/v1/dead-letters", &["limit", "cursor"]);
     LOGIN = read("/api/v1/login", &[]);
     ME = read("/api/v1/me", &[]);
-    STATUS = read("/api/v1/status", &[]);
+    STATUS = read("/api/v1/orchestrator/status", &[]);
     READINESS = read("/actuator/health/readiness", &[]);
     STREAM = read("/api/v1/events/stream", &[]);
     DEPLOY = write("/api/v1/deployments");

@@ -77,8 +77,13 @@ fn too_late(request: &Request, last: &Standing, silence: Option<Fault>) -> Outco
                 Name::MonitorSyncWaves => "; the deployment goes on",
                 _other => "",
             };
-            let what = if last.message.is_empty() { "nothing answered" } else { &last.message };
-            Outcome::new(StepExit::TimedOut, format!("timed out after {after}: {what}{goes_on}"))
+            if last.message.is_empty() {
+                return Outcome::new(
+                    StepExit::Transient,
+                    format!("given up after {after}: nothing answered"),
+                );
+            }
+            Outcome::new(StepExit::TimedOut, format!("timed out after {after}: {}{goes_on}", last.message))
         }
     }
 }

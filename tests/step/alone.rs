@@ -88,7 +88,7 @@ async fn an_image_tag_is_written_as_a_commit_that_changes_nothing_else() {
     assert_eq!(again.text("revision"), commit);
     let nobody = ["write-image-tag", "--customer-id", "customer-z", "--image-tag", "v2"];
     alone.step(&nobody).await.check(12, "customer-z is not there");
-    alone.step(&write("-v2")).await.check(2, "is not an image tag");
+    alone.step(&write("v2/x")).await.check(2, "is not an image tag");
 
     // A branch that takes nothing.
     let hook = bare.join("hooks/pre-receive");

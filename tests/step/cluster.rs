@@ -30,7 +30,7 @@ async fn answer(State(cluster): State<Shared>, method: Method, uri: Uri, body: B
     let path = uri.path().to_owned();
     let status = |code: u16, message: &str| {
         let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
-            "message": message, "reason": "x", "metadata": {}});
+            "message": message, "reason": reason(code), "metadata": {}});
         (StatusCode::from_u16(code).unwrap(), axum::Json(body)).into_response()
     };
     if method == Method::PATCH {
@@ -62,6 +62,17 @@ async fn answer(State(cluster): State<Shared>, method: Method, uri: Uri, body: B
         return axum::Json(list).into_response();
     }
     status(404, "not found")
+}
+
+/// The word that Kubernetes has for a status.
+fn reason(code: u16) -> &'static str {
+    match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        422 => "Invalid",
+        _ => "ServiceUnavailable",
+    }
 }
 
 struct Stage {
@@ -107,7 +118,7 @@ fn object(kind: &str, name: &str) -> String {
 #[tokio::test]
 async fn argo_events_is_looked_at_and_set_up_only_where_that_is_asked_for() {
     let stage = Stage::start().await;
-    let verify = ["setup-argo-events", "--timeout", "20s"];
+    let verify = ["setup-argo-events", "--timeout", "4s"];
     let missing = stage.step(&verify).await.check(17, "there is no EventBus in argo-events");
     assert_eq!(missing.text("changed"), "false");
     assert!(stage.cluster.lock().unwrap().applied.is_empty());
@@ -133,7 +144,7 @@ async fn argo_events_is_looked_at_and_set_up_only_where_that_is_asked_for() {
         (409, "conflict with kubectl", 17, "--force-conflicts takes the fields over"),
         (403, "sensors is forbidden", 17, "ServiceAccount needs a Role"),
         (422, "spec.x is wrong", 12, "spec.x is wrong"),
-        (503, "not now", 10, "not now"),
+        (503, "not now", 10, "given up after 4s"),
     ] {
         stage.cluster.lock().unwrap().refuses.insert(path.clone(), (code, message));
         stage.step(&apply).await.check(exit, said);

@@ -75,7 +75,7 @@ async fn a_deployment_goes_through_all_of_its_steps() {
     stage
         .step(&["monitor-sync-waves", "--deployment-id", &asked.text("deployment-id")])
         .await
-        .check(0, "2 of 2");
+        .check(0, "4 of 4");
     let back = [&["roll-back", "--wait", "--workflow-uid", "u-3"], &A[..]].concat();
     let back = stage.step(&back).await.check(0, "succeeded");
     assert_eq!(back.text("state"), "succeeded");
