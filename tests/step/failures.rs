@@ -8,7 +8,7 @@ use argocd_orchestrator::config::http::AccessToken;
 use argocd_orchestrator::domain::access::{Customers, Grant, Role};
 use serde_json::json;
 
-use crate::stage::{Stage, prepared, read};
+use crate::stage::{Stage, prepared};
 use crate::support::repo::values_file;
 use crate::support::web::sha256;
 use crate::support::world::World;
@@ -50,22 +50,10 @@ async fn what_was_taken_back_has_a_code_of_its_own() {
     stage.running.deploy_one(&stage.world.repo.head()).await;
     stage.world.repo.new_tag("customer-a", "v2");
     let id = stage.step(&TRIGGER).await.check(0, "2 services").text("deployment-id");
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("termination-log");
-    std::fs::write(&log, "").unwrap();
-    let mut monitor = prepared(&["monitor-sync-waves", "--deployment-id", &id, "--server", &stage.server()]);
-    monitor.command.arg("--termination-log").arg(&log);
-    // Clap takes an option once.
-    let output = monitor.ended().await;
-    assert_eq!(output.output.status.code(), Some(2));
-    let mut monitor = tokio::process::Command::new(env!("CARGO_BIN_EXE_argocd-orchestrator"));
-    monitor.args(["step", "monitor-sync-waves", "--deployment-id", &id, "--server", &stage.server()]);
-    monitor.arg("--outputs").arg(folder.path().join("outputs")).arg("--termination-log").arg(&log);
-    let output = monitor.output().await.unwrap();
-    assert_eq!(output.status.code(), Some(14), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = read(&log);
+    let monitor = ["monitor-sync-waves", "--deployment-id", &id];
+    let ended = stage.step(&monitor).await.check(14, "2 services rolled back");
+    let said = ended.text("message");
     assert!(said.starts_with("web (wave 3): ") && said.ends_with("2 services rolled back"), "{said}");
-    assert_eq!(said, read(&folder.path().join("outputs/message")));
     stage.stop().await;
 }
 

@@ -54,6 +54,9 @@ pub struct Ended {
 /// `step` with these arguments, and nothing of this machine's environment but where programs are.
 pub fn prepared(arguments: &[&str]) -> Step {
     let folder = tempfile::tempdir().unwrap();
+    // As the kubelet gives it.
+    let log = folder.path().join("termination-log");
+    std::fs::write(&log, "").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_argocd-orchestrator"));
     command
         .env_clear()
@@ -63,7 +66,7 @@ pub fn prepared(arguments: &[&str]) -> Step {
         .arg("--outputs")
         .arg(folder.path().join("outputs"))
         .arg("--termination-log")
-        .arg(folder.path().join("none"))
+        .arg(log)
         .kill_on_drop(true);
     Step { command, folder }
 }
@@ -104,6 +107,8 @@ impl Ended {
         let message = self.text("message");
         assert!(message.contains(said), "no {said:?} in the message {message:?}");
         assert_eq!(message.lines().count(), 1, "{message:?}");
+        let last_words = read(&self.folder.path().join("termination-log"));
+        assert_eq!(last_words, if exit == 0 { "" } else { &message });
         assert!(self.output.stdout.is_empty());
         self
     }
