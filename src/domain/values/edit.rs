@@ -43,7 +43,9 @@ pub fn with_image_tag(
             (scalar.text.len() + 2, Some(quote))
         }
         Some(_) if scalar.form == Form::Plain && rest.starts_with(&*scalar.text) => (scalar.text.len(), None),
-        Some(_) | None => return Err(refused("is a block, an alias, or has a tag of YAML's")),
+        Some(_) | None => {
+            return Err(refused("is a block, an alias, has an anchor, or a tag of YAML's"));
+        }
     };
     let plain = Scalar { text: tag.into(), form: Form::Plain };
     let written = match quote {
@@ -124,7 +126,6 @@ mod tests {
                 "# imageTag: v1\nimage-tag: \"v2\"\napplications: []\n",
             ),
             ("global:\n  imageTag: 1.10\n", "1.10", "global:\n  imageTag: \"1.10\"\n"),
-            ("global:\n  imageTag: &tag v1\n  x: *tag\n", "v2", "global:\n  imageTag: &tag v2\n  x: *tag\n"),
             ("global:\n  imageTag:\n    \"v1\"\n", "v2", "global:\n  imageTag:\n    \"v2\"\n"),
         ] {
             assert_eq!(edit(before, tag).unwrap().as_deref(), Some(after), "{before}");
@@ -138,7 +139,9 @@ mod tests {
             ("global:\n  a: b\n", "v2", "no common image tag"),
             ("global:\n  imageTag: [v1]\n", "v2", "is no text"),
             ("global:\n  imageTag: |\n    v1\n", "v2", "is a block"),
-            ("x: &t v1\nglobal:\n  imageTag: *t\n", "v2", "is a block, an alias"),
+            // Other places would change with it.
+            ("global:\n  imageTag: &tag v1\n  x: *tag\n", "v2", "has an anchor"),
+            ("x: &t v1\nglobal:\n  imageTag: *t\n", "v2", "is a block, an alias, has an anchor"),
             ("global:\n  imageTag: \"v\\u0031\"\n", "v2", "has an escape"),
             ("global: [\n", "v2", ""),
             ("global:\n  imageTag: v1\n", "-x", "not an image tag"),
