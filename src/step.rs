@@ -139,6 +139,13 @@ impl Steps {
         })
     }
 
+    fn cluster(&self, request: &Request) -> Result<&dyn Objects, Fault> {
+        self.cluster.as_deref().ok_or_else(|| {
+            let message = format!("{} needs a cluster, and none is at hand here", request.step);
+            Fault::new(StepExit::Usage, message)
+        })
+    }
+
     /// Looks where a step stands, after doing what has to be done for it. What was done before is not done again.
     ///
     /// # Errors
@@ -154,16 +161,10 @@ impl Steps {
             Name::Abort => ask::abort(self.client()?, request).await,
             Name::MonitorSyncWaves => monitor::monitor(self.client()?, request).await,
             Name::ValidateDeployment => validate::validate(self.client()?, request, memory).await,
-            Name::SetupArgoEvents | Name::DeployOrchestrator => {
-                let cluster = self.cluster.as_ref().ok_or_else(|| {
-                    let message = format!("{} needs a cluster, and none is at hand here", request.step);
-                    Fault::new(StepExit::Usage, message)
-                })?;
+            Name::SetupArgoEvents => cluster::argo_events(self.cluster(request)?, request, memory).await,
+            Name::DeployOrchestrator => {
                 let client = self.client.as_ref();
-                match request.step {
-                    Name::SetupArgoEvents => cluster::argo_events(cluster.as_ref(), request, memory).await,
-                    _deploy => cluster::orchestrator(cluster.as_ref(), client, request, memory).await,
-                }
+                cluster::orchestrator(self.cluster(request)?, client, request, memory).await
             }
             Name::NotifyCompletion | Name::WriteImageTag => {
                 let message = format!("{} is no step of a client", request.step);

@@ -230,11 +230,10 @@ async fn ended(common: &Common, request: &Request, standalone: bool, files: &Fil
     if standalone {
         return standalone::run(common, request, files).await;
     }
-    let steps = match request.step {
-        Name::WriteImageTag => return image_tag::run(common, request).await.unwrap_or_else(Outcome::from),
-        _asks => steps(common, request).await,
-    };
-    match steps {
+    if request.step == Name::WriteImageTag {
+        return image_tag::run(common, request).await.unwrap_or_else(Outcome::from);
+    }
+    match steps(common, request).await {
         Ok(steps) => steps.run(request, |standing| files.tell(standing)).await,
         Err(fault) => fault.into(),
     }

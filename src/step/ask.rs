@@ -142,10 +142,11 @@ async fn retry(
     deployment: &DeploymentId,
     key: &str,
 ) -> Result<(Option<EventId>, bool), Fault> {
-    client.retry_once(deployment, key).await.map_err(|error| match error {
+    client.retry_once(deployment, key).await.map_err(|error| {
         // Another attempt of ours is at it.
-        ClientError::Refused { status: 409, .. } => Fault::new(StepExit::Transient, error.to_string()),
-        error => error.into(),
+        let is_under_way = matches!(error, ClientError::Refused { status: 409, .. });
+        let fault = Fault::from(error);
+        if is_under_way { Fault { exit: StepExit::Transient, ..fault } } else { fault }
     })
 }
 

@@ -73,10 +73,8 @@ fn too_late(request: &Request, last: &Standing, silence: Option<Fault>) -> Outco
             Outcome::new(StepExit::Transient, format!("given up after {after}: {message}"))
         }
         None => {
-            let goes_on = match request.step {
-                Name::MonitorSyncWaves => "; the deployment goes on",
-                _other => "",
-            };
+            let follows = request.step == Name::MonitorSyncWaves;
+            let goes_on = if follows { "; the deployment goes on" } else { "" };
             if last.message.is_empty() {
                 return Outcome::new(
                     StepExit::Transient,
