@@ -20,6 +20,7 @@ mod customers;
 mod demo;
 mod deploy;
 mod events;
+mod executor_plugin;
 mod exit;
 mod explain;
 mod files;
@@ -36,6 +37,7 @@ mod server;
 mod simulate;
 mod sources;
 mod status;
+mod step;
 mod system;
 mod timeline;
 mod validate;
@@ -149,6 +151,10 @@ pub enum Command {
     Audit(audit::Options),
     /// Look at a cluster and a server, and say what is missing or wrong and what to do
     Check(check::Options),
+    /// Be a step of an Argo Workflow
+    Step(Box<step::Options>),
+    /// Run steps for the agent of a workflow, as its executor plugin
+    ExecutorPlugin(executor_plugin::Options),
     /// Bring the database's schema up to date
     Migrate,
     /// Print the JSON Schema of values files
@@ -166,13 +172,15 @@ pub struct OrderOption {
 }
 
 /// Runs a command.
-pub fn run(cli: Cli) -> Exit {
+pub fn run(cli: Cli) -> ExitCode {
     let Cli { common, command } = cli;
     let ready = parts::start_logging(&common, &command).and_then(|()| server::check(&command));
     if let Err(failure) = ready {
-        return failure.report();
+        return failure.report().into();
     }
     let outcome = match command {
+        // What its exit codes mean is another matter.
+        Command::Step(options) => return step::run(&common, *options),
         Command::Plan(options) => plan::run(&common, &options),
         Command::Graph(options) => graph::run(&common, &options),
         Command::Explain(options) => explain::run(&common, &options),
@@ -203,12 +211,10 @@ pub fn run(cli: Cli) -> Exit {
         | Command::Rollback(_)
         | Command::Audit(_)
         | Command::Check(_)
+        | Command::ExecutorPlugin(_)
         | Command::Migrate => parts::block_on(in_runtime(common, command)),
     };
-    match outcome {
-        Ok(exit) => exit,
-        Err(failure) => failure.report(),
-    }
+    outcome.unwrap_or_else(Failure::report).into()
 }
 
 async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
@@ -235,6 +241,7 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         Command::Rollback(options) => control::rollback(&common, options).await,
         Command::Audit(options) => audit::run(&common, options).await,
         Command::Check(options) => check::run(&common, &options).await,
+        Command::ExecutorPlugin(options) => executor_plugin::run(&common, options).await,
         Command::Migrate => parts::migrate(&common).await,
         Command::Plan(_)
         | Command::Graph(_)
@@ -243,6 +250,7 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         | Command::Generate(_)
         | Command::Simulate(_)
         | Command::Schema(_)
+        | Command::Step(_)
         | Command::Completion(_) => Ok(Exit::Success),
     }
 }

@@ -26,7 +26,7 @@ pub use authorization_server::{AuthorizationServer, Code, Tokens};
 pub use calls::{Asked, AuditQuery, DeploymentQuery, Page, Wanted};
 pub use endpoint::{ENDPOINTS, Endpoint};
 pub use feed::Feed;
-pub use health::{Health, OrchestratorStatus};
+pub use health::{Health, ServerStatus};
 pub use login::{Device, Granted, Me, Ways};
 pub use problem::{ClientError, Problem};
 
@@ -40,6 +40,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// After such a silence a stream is taken for dead; the server says something every 15 s.
 const SILENCE: Duration = Duration::from_secs(45);
+
+/// Says that a change was made before, and that this is its answer.
+const REPLAYED: &str = "idempotency-replayed";
 
 /// The largest answer that is read.
 const LARGEST: usize = 64 << 20;
@@ -131,13 +134,26 @@ impl Client {
         arguments: Arguments<'_>,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let url = endpoint.url(&self.base, &arguments)?;
-        let body = serde_json::to_vec(body).map_err(|error| ClientError::Setting(error.to_string()))?;
         // The same in each attempt: the server does it once.
         let key = Uuid::now_v7().to_string();
-        let attempt = || self.once(endpoint, url.clone(), Some(&body), Some(&key));
+        Ok(self.post_once(endpoint, arguments, body, &key).await?.0)
+    }
+
+    /// The same with a key of the caller's: also in another process, the server does it once. Says whether it had been
+    /// done before.
+    async fn post_once<T: DeserializeOwned>(
+        &self,
+        endpoint: &Endpoint,
+        arguments: Arguments<'_>,
+        body: &impl Serialize,
+        key: &str,
+    ) -> Result<(T, bool), ClientError> {
+        let url = endpoint.url(&self.base, &arguments)?;
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Setting(error.to_string()))?;
+        let attempt = || self.once(endpoint, url.clone(), Some(&body), Some(key));
         let response = retry::retrying(attempt).await?;
-        understand(&url, response).await
+        let replayed = response.headers().contains_key(REPLAYED);
+        Ok((understand(&url, response).await?, replayed))
     }
 
     /// One attempt.

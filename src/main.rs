@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     }
     // The first one wins, and nothing before this installs another.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    run(Cli::parse()).into()
+    run(Cli::parse())
 }
 
 /// Git calls this program where it needs ssh, since without a shell it can call a program but no command: becomes ssh, with

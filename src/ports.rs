@@ -248,3 +248,66 @@ pub enum CollectorError {
     #[error("{0}")]
     Refused(String),
 }
+
+/// A kind of object in Kubernetes, all of which belong to a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectKind {
+    /// The group; empty for the core.
+    pub group: &'static str,
+    /// The version.
+    pub version: &'static str,
+    /// The kind, as manifests have it.
+    pub kind: &'static str,
+    /// The same in addresses; not always what a rule of grammar gives.
+    pub plural: &'static str,
+}
+
+/// Objects of a cluster, as JSON: for those who set something up, or look whether it is.
+#[async_trait]
+pub trait Objects: Send + Sync {
+    /// Reads an object; none where it does not exist.
+    async fn read(
+        &self,
+        kind: &ObjectKind,
+        namespace: &Namespace,
+        name: &str,
+    ) -> Result<Option<serde_json::Value>, ObjectError>;
+
+    /// All objects of a kind in a namespace, 500 at most.
+    async fn list(
+        &self,
+        kind: &ObjectKind,
+        namespace: &Namespace,
+    ) -> Result<Vec<serde_json::Value>, ObjectError>;
+
+    /// Applies an object by server-side apply; `force` takes fields over that others set. Answers whether that changed
+    /// it.
+    async fn apply(
+        &self,
+        kind: &ObjectKind,
+        namespace: &Namespace,
+        name: &str,
+        object: &serde_json::Value,
+        force: bool,
+    ) -> Result<bool, ObjectError>;
+}
+
+/// Why the cluster did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// It cannot be reached, or answered with something that may pass.
+    #[error("the cluster cannot be reached: {0}")]
+    Unavailable(String),
+    /// It knows no such kind.
+    #[error("the cluster knows no {0}: its CRD is not installed")]
+    NoSuchKind(&'static str),
+    /// It is not allowed.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Others set these fields.
+    #[error("{0}")]
+    Conflict(String),
+    /// The object is wrong.
+    #[error("{0}")]
+    Invalid(String),
+}

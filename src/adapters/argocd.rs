@@ -14,6 +14,7 @@ mod delete;
 mod facts;
 mod health;
 pub mod inspect;
+mod objects;
 mod parts;
 mod provision;
 mod resource;
@@ -44,6 +45,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, broadcast};
 use tokio::task::JoinHandle;
 
+pub use self::objects::KubeObjects;
 use self::provision::Provision;
 use self::resource::{Application, Automated, GROUP, VERSION};
 use self::watch::Seen;

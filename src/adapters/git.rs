@@ -6,6 +6,7 @@
 
 mod cache;
 mod command;
+mod commit;
 mod remote;
 mod revert;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use self::remote::Remote;
 use crate::domain::names::{Revision, SourceName};
 use crate::ports::{SourceError, ValuesSource};
 
+pub use self::commit::FileChange;
 pub use self::remote::{GitError, Repository, SSH_OPTIONS};
 pub use self::revert::Revert;
 

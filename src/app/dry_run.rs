@@ -26,6 +26,8 @@ pub struct DryRun {
     pub warnings: Vec<Diagnostic>,
     /// Whether somebody would have to agree first.
     pub needs_approval: bool,
+    /// The customer's common image tag at the commit; none where its values have none.
+    pub image_tag: Option<String>,
 }
 
 impl DryRun {
@@ -117,6 +119,7 @@ pub async fn dry_run(
         needs_approval: app.config.policy(environment).needs_approval,
         plan,
         before: before.map(|deployment| deployment.brief.plan),
+        image_tag: loaded.catalog.image_tag,
         warnings: loaded.warnings,
     }))
 }

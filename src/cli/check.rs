@@ -228,7 +228,7 @@ async fn asked(client: &Client) -> Vec<Finding> {
     let date = health.as_ref().ok().and_then(|health| health.date);
     let me = client.me().await;
     let version = match &me {
-        Ok(_) => Some(client.orchestrator_status().await.map(|status| status.version)),
+        Ok(_) => Some(client.status().await.map(|status| status.version)),
         Err(_) => None,
     };
     let facts = Server {

@@ -65,6 +65,11 @@ impl Failure {
         Self { exit: Exit::InvalidInput, message: message.to_string(), diagnostics }
     }
 
+    /// What the code of it is.
+    pub(super) fn exit(&self) -> Exit {
+        self.exit
+    }
+
     /// Prints it to standard error.
     pub fn report(self) -> Exit {
         for diagnostic in &self.diagnostics {

@@ -110,6 +110,13 @@ impl Options {
     }
 }
 
+/// Whether a server is named on the command line. One in the environment is for other commands.
+pub(super) fn is_on_the_command_line() -> bool {
+    std::env::args_os()
+        .skip(1)
+        .any(|argument| argument == "--server" || argument.to_string_lossy().starts_with("--server="))
+}
+
 /// Says so where a server is given to a command that asks none. One in the environment is for other commands.
 pub(super) fn check(command: &Command) -> Result<(), Failure> {
     let name = match command {
@@ -143,12 +150,11 @@ pub(super) fn check(command: &Command) -> Result<(), Failure> {
         | Command::Abort(_)
         | Command::Retry(_)
         | Command::Skip(_)
-        | Command::Rollback(_) => return Ok(()),
+        | Command::Rollback(_)
+        | Command::Step(_)
+        | Command::ExecutorPlugin(_) => return Ok(()),
     };
-    let given = std::env::args_os()
-        .skip(1)
-        .any(|argument| argument == "--server" || argument.to_string_lossy().starts_with("--server="));
-    if given {
+    if is_on_the_command_line() {
         let message = format!("`{name}` works on this machine alone and needs no server: leave --server out");
         return Err(Failure::new(Exit::Usage, message));
     }

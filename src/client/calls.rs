@@ -249,8 +249,23 @@ impl Client {
     /// # Errors
     /// When the server does not answer, or refuses.
     pub async fn customers(&self, limit: u32) -> Result<Vec<CustomerView>, ClientError> {
+        self.customers_in(None, limit).await
+    }
+
+    /// The same of one environment, where one is given.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn customers_in(
+        &self,
+        environment: Option<&Environment>,
+        limit: u32,
+    ) -> Result<Vec<CustomerView>, ClientError> {
         let arguments = |limit: u32, cursor: Option<String>| {
-            Arguments::new().query("limit", Some(limit)).query("cursor", cursor)
+            Arguments::new()
+                .query("environment", environment)
+                .query("limit", Some(limit))
+                .query("cursor", cursor)
         };
         self.pages(&endpoint::CUSTOMERS, limit, arguments).await
     }
@@ -346,6 +361,22 @@ impl Client {
     /// When the server does not answer, or refuses.
     pub async fn roll_back(&self, wanted: &Wanted) -> Result<Asked, ClientError> {
         self.post(&endpoint::ROLLBACK, Arguments::new(), wanted).await
+    }
+
+    /// Asks for a deployment that is over again, once for each key, for as long as the server keeps keys (a day).
+    /// Answers the event, where it is over, and whether that was asked for before.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn retry_once(
+        &self,
+        id: &DeploymentId,
+        key: &str,
+    ) -> Result<(Option<EventId>, bool), ClientError> {
+        let arguments = Arguments::new().path("id", id.as_str());
+        let body = serde_json::json!({"service": null});
+        let taken: (Taken, bool) = self.post_once(&endpoint::COMMAND_RETRY, arguments, &body, key).await?;
+        Ok((taken.0.event, taken.1))
     }
 
     /// Puts a person's command before a deployment. A retry of one that is over becomes an event, which is answered.

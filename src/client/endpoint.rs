@@ -50,6 +50,7 @@ endpoints! {
     STATUS = read("/api/v1/orchestrator/status", &[]);
     LOGIN = read("/api/v1/login", &[]);
     ME = read("/api/v1/me", &[]);
+    READINESS = read("/actuator/health/readiness", &[]);
     STREAM = read("/api/v1/events/stream", &[]);
     DEPLOY = write("/api/v1/deployments");
     ROLLBACK = write("/api/v1/rollback");

@@ -7,7 +7,7 @@ use reqwest::header::DATE;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::endpoint::{Arguments, HEALTH, STATUS};
+use super::endpoint::{Arguments, HEALTH, READINESS, STATUS};
 use super::{ANSWER, Client, ClientError, answered, read};
 
 /// The health of a server.
@@ -19,12 +19,18 @@ pub struct Health {
     pub date: Option<Timestamp>,
 }
 
-/// What a server tells of itself.
+/// How a server is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct OrchestratorStatus {
+pub struct ServerStatus {
     /// Its version.
     pub version: String,
+    /// Whether writes are taken.
+    pub writable: bool,
 }
+
+/// What a probe answers.
+#[derive(Deserialize)]
+struct Probe {}
 
 #[derive(Deserialize)]
 struct Answer {
@@ -58,11 +64,20 @@ impl Client {
         Ok(Health { parts, date })
     }
 
-    /// What the server tells of itself.
+    /// How the server is doing.
     ///
     /// # Errors
     /// When the server does not answer, or refuses.
-    pub async fn orchestrator_status(&self) -> Result<OrchestratorStatus, ClientError> {
+    pub async fn status(&self) -> Result<ServerStatus, ClientError> {
         self.get(&STATUS, Arguments::new()).await
+    }
+
+    /// Asks whether the server takes requests. Nobody has to log in for that.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ready(&self) -> Result<(), ClientError> {
+        let Probe {} = self.get(&READINESS, Arguments::new()).await?;
+        Ok(())
     }
 }

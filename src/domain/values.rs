@@ -20,6 +20,7 @@ use super::yaml;
 
 mod cac;
 mod claims;
+mod edit;
 mod generate;
 mod head;
 mod helm;
@@ -32,7 +33,9 @@ mod shared;
 mod template;
 
 pub use claims::colliding;
+pub use edit::with_image_tag;
 pub use generate::helm_values;
+pub use image::is_tag as is_image_tag;
 pub use pattern::{Pattern, PatternError};
 
 use reading::Reader;

@@ -88,7 +88,7 @@ async fn plan(
     let planned = dry_run(&server.app, &request, &customer, &environment, values).await;
     let planned = planned.map_err(|error| Problem::unread(&error))?;
     let planned = planned.map_err(|faults| Problem::input("it would be refused", faults))?;
-    let DryRun { plan, before, warnings, needs_approval } = planned;
+    let DryRun { plan, before, warnings, needs_approval, image_tag } = planned;
     let (diff, idle) = (before.map(|before| plan.diff(&before)), plan.is_idle());
-    Ok(Json(DryRunView { plan, diff, idle, needs_approval, warnings }))
+    Ok(Json(DryRunView { plan, diff, idle, needs_approval, image_tag, warnings }))
 }

@@ -18,6 +18,9 @@ pub struct DryRunView {
     pub idle: bool,
     /// Whether somebody would have to agree first.
     pub needs_approval: bool,
+    /// The customer's common image tag (`global.imageTag`) at the commit; none where its values have none.
+    #[serde(default)]
+    pub image_tag: Option<String>,
     /// What is doubtful about the values.
     pub warnings: Vec<Diagnostic>,
 }

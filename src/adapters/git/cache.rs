@@ -120,11 +120,25 @@ impl Cache {
 
     /// Brings a commit to a branch of the remote. Never by force.
     pub(super) async fn push(&self, commit: &Revision, branch: &str) -> Result<(), SourceError> {
-        let lock = self.lock().await?;
         let what = format!("{commit}:{branch}");
-        let arguments = ["push", "--quiet", "--", &self.remote.url, &what];
+        self.send(branch, &["push", "--quiet", "--", &self.remote.url, &what]).await
+    }
+
+    /// Brings a commit, made on top of another, to a branch of the remote that is still at that one.
+    pub(super) async fn push_onto(
+        &self,
+        commit: &Revision,
+        branch: &str,
+        head: &Revision,
+    ) -> Result<(), SourceError> {
+        let (what, lease) = (format!("{commit}:{branch}"), format!("--force-with-lease={branch}:{head}"));
+        self.send(branch, &["push", "--quiet", &lease, "--", &self.remote.url, &what]).await
+    }
+
+    async fn send(&self, branch: &str, arguments: &[&str]) -> Result<(), SourceError> {
+        let lock = self.lock().await?;
         let answer =
-            self.git(Some(&self.directory), &arguments, self.settings.max_output_bytes, Some(&lock)).await?;
+            self.git(Some(&self.directory), arguments, self.settings.max_output_bytes, Some(&lock)).await?;
         if answer.code == Some(0) {
             return Ok(());
         }

@@ -100,7 +100,8 @@ pub(super) fn split_tag(image: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn is_tag(text: &str) -> bool {
+/// Whether a text can be the tag of an image: letters, digits, `.`, `_` and `-`, at most 128.
+pub fn is_tag(text: &str) -> bool {
     let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     text.len() <= 128
         && text.bytes().all(fine)
