@@ -8,7 +8,7 @@
 //! wants), [`graph`] (in which order), [`impact`] and [`plan`] (what a push touches), [`application`] and
 //! [`gate`] (what Argo CD shows, and what that proves), [`probe`] (what a service says of itself), [`deployment`]
 //! (the state machine), [`event`] (how a request arrives), [`manifest`] and [`removal`] (what is made in
-//! the cluster, and unmade), [`access`] (who may do what), [`check`] (whether a cluster is fit for all that).
+//! the cluster, and unmade), [`access`] (who may do what), [`check`] (whether a cluster is fit for it).
 
 pub mod access;
 pub mod application;

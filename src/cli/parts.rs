@@ -234,7 +234,14 @@ pub(super) async fn migrate(common: &Common) -> Result<Exit, Failure> {
 /// When the file cannot be opened.
 pub(super) fn start_logging(common: &Common, command: &Command) -> Result<(), Failure> {
     let serves = matches!(command, Command::Serve(_));
-    let quiet = if serves { "info" } else { "error" };
+    let quiet = if serves {
+        "info"
+    } else if matches!(command, Command::Check(_)) {
+        // That a cluster does not answer is what it finds, and tells.
+        "error,kube_client=off"
+    } else {
+        "error"
+    };
     // What is wrong with the configuration is said by who needs it.
     let configured = if serves { config(common).ok().map(|config| config.logging) } else { None };
     let configured = configured.unwrap_or_default();

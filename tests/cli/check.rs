@@ -26,6 +26,8 @@ const SENSORS: &str = "/apis/argoproj.io/v1alpha1/namespaces/argo-events/sensors
 struct World {
     /// To a GET, by path.
     answers: BTreeMap<String, Value>,
+    /// Paths that nobody may read.
+    forbidden: Vec<&'static str>,
     /// `verb resource` that nobody may do.
     denied: Vec<&'static str>,
     /// How often the Sensors are not deployed yet.
@@ -196,6 +198,11 @@ async fn answer(State(world): State<Arc<World>>, request: Request) -> Response {
         review["status"] = json!({ "allowed": !world.denied.contains(&asked.as_str()) });
         return (StatusCode::CREATED, Json(review)).into_response();
     }
+    if world.forbidden.contains(&path.as_str()) {
+        let status = json!({ "kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403,
+            "message": "you cannot list that" });
+        return (StatusCode::FORBIDDEN, Json(status)).into_response();
+    }
     let known = if query.contains("continue=next") { format!("{path}?next") } else { path.clone() };
     let Some(mut found) = world.answers.get(&known).cloned() else {
         let status = json!({ "kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": path });
@@ -292,6 +299,41 @@ fn what_is_wrong_is_told_with_its_place_and_its_remedy() {
 }
 
 #[test]
+fn an_empty_cluster_lacks_what_has_to_be_installed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::fine();
+    world.answers.retain(|path, _| path == "/version");
+    world.serve(folder.path());
+    let output = run(folder.path(), &["--output", "json"]);
+    check(&output, 5, &[]);
+    let expected = [
+        "wrong: argo-cd-kinds",
+        "warning: argo-rollouts-kinds",
+        "wrong: argo-events-kinds",
+        "warning: argo-workflows-kinds",
+        "note: argo-cd-version",
+        "warning: applications",
+        "wrong: event-bus",
+        "wrong: event-source",
+        "wrong: sensor",
+        "note: stateful-set",
+    ];
+    assert_eq!(ids(&output), expected);
+}
+
+#[test]
+fn what_may_not_be_read_is_no_fault_and_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::fine();
+    world.forbidden = vec![SENSORS, APPLICATIONS];
+    world.serve(folder.path());
+    let output = run(folder.path(), &[]);
+    check(&output, 0, &[]);
+    assert!(stdout(&output).contains("the Sensors of argo-events cannot be read: you cannot list that"));
+    assert!(stdout(&output).contains("the Applications of argocd cannot be read: you cannot list that"));
+}
+
+#[test]
 fn before_the_installation_only_what_it_needs_is_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::fine();
@@ -336,6 +378,7 @@ fn a_cluster_that_does_not_answer_has_a_code_of_its_own() {
     let output = run(folder.path(), &[]);
     check(&output, 7, &[]);
     assert!(stdout(&output).contains("× the API server does not answer"), "{}", stdout(&output));
+    assert_eq!(stderr(&output), "");
     check(&run(folder.path(), &["--context", "b"]), 3, &["no cluster is configured"]);
     let nowhere = program().arg("check").env("KUBECONFIG", folder.path().join("none")).output().unwrap();
     check(&nowhere, 3, &["no cluster is configured"]);

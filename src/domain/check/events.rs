@@ -29,6 +29,16 @@ pub struct ArgoEvents {
     pub targets: BTreeMap<Target, Reached>,
 }
 
+impl ArgoEvents {
+    /// Why some of its objects could not be read, if so: then that nothing is found wrong proves nothing.
+    pub fn unread(&self) -> Option<&str> {
+        [&self.buses, &self.sources, &self.sensors].into_iter().find_map(|listed| match listed {
+            Listed::Refused(reason) => Some(reason.as_str()),
+            Listed::Objects { .. } | Listed::NoSuchKind => None,
+        })
+    }
+}
+
 /// What is known of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reached {

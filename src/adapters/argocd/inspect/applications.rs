@@ -213,3 +213,82 @@ fn conflicts(driven: &[Driven], sets: &BTreeMap<String, Value>, hold: Hold) -> V
     }
     found.into_values().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// How it is held, a change of the Application, its ApplicationSet, and what moves it.
+    type Case<'a> = (Hold, fn(&mut Value), &'a Value, &'a [Sort]);
+
+    fn application(change: fn(&mut Value)) -> Application {
+        let mut json = json!({
+            "metadata": { "name": "c-web" },
+            "spec": { "source": {
+                "repoURL": "https://git.example.com/Customers.git", "path": "web", "targetRevision": "main",
+            } },
+        });
+        change(&mut json);
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn driven_is_what_is_of_a_customer_or_of_a_configured_repository() {
+        let repositories = |url: &str| BTreeSet::from([alike(url)]);
+        let nobodys = application(|_| {});
+        let ours = application(|app| app["metadata"]["labels"] = json!({ CUSTOMER: "c" }));
+        for (app, url, expected) in [
+            (&nobodys, "https://git.example.com/customers", true),
+            (&nobodys, "https://git.example.com/customers.git/", true),
+            (&nobodys, "https://git.example.com/others.git", false),
+            (&ours, "https://git.example.com/others.git", true),
+        ] {
+            assert_eq!(is_driven(app, &repositories(url)), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_else_moves_an_application_is_judged_by_how_it_is_held() {
+        let automated = |app: &mut Value| app["spec"]["syncPolicy"] = json!({ "automated": {} });
+        let owned = |app: &mut Value| {
+            let owner = json!({ "apiVersion": "a", "kind": "ApplicationSet", "name": "all", "uid": "1" });
+            app["metadata"]["ownerReferences"] = json!([owner]);
+        };
+        let pinned = |app: &mut Value| {
+            app["spec"]["source"]["targetRevision"] = json!("a".repeat(40));
+            app["spec"]["syncPolicy"] = json!({ "automated": {} });
+        };
+        let rolling = json!({ "spec": { "strategy": { "type": "RollingSync" } } });
+        let plain = json!({ "spec": {} });
+        let pointers = ["/spec/source/targetRevision", "/spec/syncPolicy"];
+        let ignoring = json!({ "spec": { "ignoreApplicationDifferences": [{ "jsonPointers": pointers }] } });
+        let cases: [Case<'_>; 13] = [
+            (Hold::Pin, |_| {}, &plain, &[]),
+            (Hold::Pin, automated, &plain, &[Sort::AutoSyncUntilFirst]),
+            (Hold::Disable, automated, &plain, &[Sort::AutoSyncUntilFirst]),
+            (Hold::Refuse, automated, &plain, &[Sort::AutoSync]),
+            (Hold::Observe, automated, &plain, &[]),
+            (Hold::Refuse, pinned, &plain, &[]),
+            (Hold::Pin, owned, &plain, &[Sort::PinUndone]),
+            (Hold::Disable, owned, &plain, &[Sort::PinUndone]),
+            (Hold::Refuse, owned, &plain, &[]),
+            (Hold::Pin, owned, &ignoring, &[]),
+            (Hold::Pin, owned, &rolling, &[Sort::RollingSync]),
+            (Hold::Refuse, owned, &rolling, &[Sort::RollingSync]),
+            (Hold::Observe, owned, &rolling, &[]),
+        ];
+        for (hold, change, set, expected) in cases {
+            let driven: Vec<Driven> = of(&application(change), hold).into_iter().collect();
+            let sets = BTreeMap::from([("all".to_owned(), set.clone())]);
+            let found = conflicts(&driven, &sets, hold);
+            let sorts: Vec<Sort> = found.iter().map(|conflict| conflict.sort).collect();
+            assert_eq!(sorts, expected, "{hold:?} {set}");
+            for conflict in found {
+                assert_eq!(conflict.applications, ["c-web"]);
+                assert!(!conflict.remedy.is_empty(), "{conflict:?}");
+            }
+        }
+    }
+}
