@@ -125,6 +125,18 @@ def submit(path, name=None, **parameters):
     return Workflow(made["metadata"]["name"])
 
 
+def one(step, **parameters):
+    """A workflow of one step."""
+    given = [{"name": key.replace("_", "-"), "value": value} for key, value in parameters.items()]
+    call = {"name": step, "templateRef": {"name": step, "template": step}, "arguments": {"parameters": given}}
+    made = json.loads(kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
+        "metadata": {"generateName": f"{step}-", "namespace": NAMESPACE},
+        "spec": {"entrypoint": "one", "templates": [{"name": "one", "steps": [[call]]}]},
+    })))
+    return Workflow(made["metadata"]["name"])
+
+
 def deploy(**parameters):
     return submit(f"{EXAMPLES}/deploy-customer-b.yaml", **{"image_tag": "", "timeout": "5m", **parameters})
 
