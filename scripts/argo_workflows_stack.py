@@ -149,7 +149,9 @@ class Simulated(Server):
         super().__init__(folder, program, repository)
 
     def settings(self):
-        return {**super().settings(), "cluster": {"simulated": self.simulated}}
+        # A failure counts soon.
+        waves = {"degraded-grace": "2s", "dependency-resolution": {"retry-delay": "1s"}}
+        return {**super().settings(), "cluster": {"simulated": self.simulated}, "sync-wave": waves}
 
     def configure(self, simulated):
         """From its next start on."""
