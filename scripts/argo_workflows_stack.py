@@ -81,7 +81,7 @@ class Workflow:
         check(found, f"{self.name} has no step {name}")
         return found[-1]
 
-    def reaches(self, name, phase, seconds=120):
+    def reaches(self, name, phase, seconds=300):
         """Waits until a step is in this phase."""
         def found():
             nodes = self.nodes(name)

@@ -115,7 +115,7 @@ def retry(stack, options):
     stack.server.stop()
     stack.commit()
     workflow = deploy()
-    until("the first step is tried again", lambda: len(workflow.nodes("validate-prerequisites")) > 1, 180)
+    until("the first step is tried again", lambda: len(workflow.nodes("validate-prerequisites")) > 1, 300)
     first = workflow.nodes("validate-prerequisites")[0]
     check(first["phase"] == "Failed" and exit_code(first) == 10, first)
     # It comes back, and goes away again while the deployment is followed.
@@ -134,7 +134,7 @@ def retry(stack, options):
     known = len(stack.server.all("/api/v1/events"))
     stack.again()
     argo("retry", failed.name, "--restart-successful", "--node-field-selector", "templateName=trigger-application-set")
-    until("the workflow runs again", lambda: failed.phase() == "Running", 60)
+    until("the workflow runs again", lambda: failed.phase() == "Running", 180)
     failed.over("Succeeded")
     check(len(stack.server.all("/api/v1/events")) - known <= 1, "it was asked for more than once")
     place = stack.place()
@@ -148,14 +148,14 @@ def stop_and_terminate(stack, options):
     found = {}
     for how, abort, ends in (("stop", "false", "succeeded"), ("stop", "true", "aborted"),
                              ("terminate", "true", "succeeded")):
-        stack.again(speed=10)
+        stack.again(speed=5)
         stack.commit()
         workflow = deploy(on_failure_abort=abort)
         workflow.reaches("monitor-sync-waves", "Running")
         id = outputs(workflow.node("trigger-application-set"))["deployment-id"]
         began = time.monotonic()
         argo(how, workflow.name)
-        workflow.over("Failed", 120)
+        workflow.over("Failed")
         took = time.monotonic() - began
         node = workflow.node("monitor-sync-waves")
         check(node["phase"] == "Failed", node)
@@ -163,7 +163,7 @@ def stop_and_terminate(stack, options):
         check(bool(workflow.nodes("abort")) == (how == "stop" and abort == "true"), workflow.read()["status"]["nodes"])
         check(bool(workflow.nodes("notify-completion", "onExit")) == (how == "stop"), f"{how}: who is told")
         over = lambda: (row := stack.deployment(id))["finished"] and row
-        state = until(f"the deployment is over after {how}", over, 240)["state"]
+        state = until(f"the deployment is over after {how}", over, 600)["state"]
         check(state == ends, f"after {how} the deployment is {state}, not {ends}")
         found[f"{how}, on-failure-abort {abort}"] = {"over_after_s": round(took), "deployment": state,
                                                      "message": node.get("message")}
@@ -247,7 +247,7 @@ def twice(stack, options):
     waits = lambda: [node for workflow in (first, second)
                      for node in workflow.read().get("status", {}).get("nodes", {}).values()
                      if "Waiting for" in (node.get("message") or "")]
-    waiting = until("one waits for the other", waits, 60)[0]
+    waiting = until("one waits for the other", waits, 180)[0]
     check("deploy-customer-b-production" in waiting["message"], waiting)
     for workflow in (first, second):
         workflow.over("Succeeded")
