@@ -131,12 +131,14 @@ def retry(stack, options):
     failed = deploy()
     failed.over("Failed")
     deployment = outputs(failed.node("trigger-application-set"))["deployment-id"]
-    known = len(stack.server.all("/api/v1/events"))
+    # The last step asks whether services are healthy, which is an event of its own.
+    asked = lambda: [event["id"] for event in stack.server.events() if event["request"]["kind"] == "deployment"]
+    known = len(asked())
     stack.again()
     argo("retry", failed.name, "--restart-successful", "--node-field-selector", "templateName=trigger-application-set")
     until("the workflow runs again", lambda: failed.phase() == "Running", 180)
     failed.over("Succeeded")
-    check(len(stack.server.all("/api/v1/events")) - known <= 1, "it was asked for more than once")
+    check(len(asked()) - known <= 1, f"it was asked for more than once: {asked()}")
     place = stack.place()
     check(place["deployed"]["revision"] == stack.repository.head(), place)
     return {"attempts": len(workflow.nodes("validate-prerequisites")), "deployment": deployment,
