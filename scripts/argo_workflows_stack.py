@@ -81,7 +81,7 @@ class Workflow:
         check(found, f"{self.name} has no step {name}")
         return found[-1]
 
-    def reaches(self, name, phase, seconds=120):
+    def reaches(self, name, phase, seconds=300):
         """Waits until a step is in this phase."""
         def found():
             nodes = self.nodes(name)
@@ -125,6 +125,18 @@ def submit(path, name=None, **parameters):
     return Workflow(made["metadata"]["name"])
 
 
+def one(step, **parameters):
+    """A workflow of one step."""
+    given = [{"name": key.replace("_", "-"), "value": value} for key, value in parameters.items()]
+    call = {"name": step, "templateRef": {"name": step, "template": step}, "arguments": {"parameters": given}}
+    made = json.loads(kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
+        "metadata": {"generateName": f"{step}-", "namespace": NAMESPACE},
+        "spec": {"entrypoint": "one", "templates": [{"name": "one", "steps": [[call]]}]},
+    })))
+    return Workflow(made["metadata"]["name"])
+
+
 def deploy(**parameters):
     return submit(f"{EXAMPLES}/deploy-customer-b.yaml", **{"image_tag": "", "timeout": "5m", **parameters})
 
@@ -137,7 +149,9 @@ class Simulated(Server):
         super().__init__(folder, program, repository)
 
     def settings(self):
-        return {**super().settings(), "cluster": {"simulated": self.simulated}}
+        # A failure counts soon.
+        waves = {"degraded-grace": "2s", "dependency-resolution": {"retry-delay": "1s"}}
+        return {**super().settings(), "cluster": {"simulated": self.simulated}, "sync-wave": waves}
 
     def configure(self, simulated):
         """From its next start on."""
@@ -194,7 +208,7 @@ class Workflows(Stack):
         return self.server.get(f"/api/v1/customers?customer={customer}")["items"][0]
 
     def deployment(self, id):
-        return self.server.get(f"/api/v1/deployments/{id}")
+        return {row["id"]: row for row in self.server.all("/api/v1/deployments")}[id]
 
 
 def failing(service, **how):
