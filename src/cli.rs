@@ -26,6 +26,7 @@ mod generate;
 mod graph;
 mod history;
 mod login;
+mod notify;
 mod output;
 mod parts;
 mod plan;
@@ -146,6 +147,8 @@ pub enum Command {
     Rollback(control::Rollback),
     /// Show and export who asked for which change
     Audit(audit::Options),
+    /// Try out who is told what happens
+    Notify(notify::Options),
     /// Bring the database's schema up to date
     Migrate,
     /// Print the JSON Schema of values files
@@ -199,6 +202,7 @@ pub fn run(cli: Cli) -> Exit {
         | Command::Skip(_)
         | Command::Rollback(_)
         | Command::Audit(_)
+        | Command::Notify(_)
         | Command::Migrate => parts::block_on(in_runtime(common, command)),
     };
     match outcome {
@@ -230,6 +234,7 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         Command::Skip(options) => control::skip(&common, options).await,
         Command::Rollback(options) => control::rollback(&common, options).await,
         Command::Audit(options) => audit::run(&common, options).await,
+        Command::Notify(options) => notify::run(&common, &options).await,
         Command::Migrate => parts::migrate(&common).await,
         Command::Plan(_)
         | Command::Graph(_)

@@ -379,5 +379,3 @@ impl Interest {
     }
 }
 
-#[cfg(test)]
-mod tests;
