@@ -5,6 +5,7 @@
 
 mod files;
 mod image_tag;
+mod notify;
 mod standalone;
 
 use std::collections::BTreeMap;
@@ -232,6 +233,9 @@ async fn ended(common: &Common, request: &Request, standalone: bool, files: &Fil
     }
     if request.step == Name::WriteImageTag {
         return image_tag::run(common, request).await.unwrap_or_else(Outcome::from);
+    }
+    if request.step == Name::NotifyCompletion {
+        return notify::run(common, request).await.unwrap_or_else(Outcome::from);
     }
     match steps(common, request).await {
         Ok(steps) => steps.run(request, |standing| files.tell(standing)).await,
