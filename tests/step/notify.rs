@@ -49,7 +49,7 @@ async fn whoever_is_configured_is_told_how_it_ended() {
     assert_eq!(ended.text("sent"), "1");
     let said = told(&team);
     assert_eq!(
-        (&said["data"]["deployment"], &said["data"]["trigger"]),
+        (&said["data"]["deployment"], &said["data"]["state"]),
         (&json!(id), &json!("failed")),
         "{said}"
     );
