@@ -81,8 +81,14 @@ async fn bad_input_is_told_with_its_remedy_and_outputs_have_their_defaults() {
     );
     stage.world.repo.commit();
     stage.step(&values).await.check(12, "did you mean `postgres`?");
-    let rejected = stage.step(&TRIGGER).await.check(12, "was rejected");
-    assert!(!rejected.text("deployment-id").is_empty());
+    let ask = [&TRIGGER[..], &["--workflow-uid", "u-1"]].concat();
+    let rejected = stage.step(&ask).await.check(12, "was rejected").text("deployment-id");
+    assert!(!rejected.is_empty());
+    // The same workflow may ask again once that is mended.
+    stage.world.repo.git(&["revert", "--no-edit", "HEAD"]);
+    let mended = stage.step(&ask).await.check(0, "4 services").text("deployment-id");
+    assert_ne!(mended, rejected);
+    assert_eq!(stage.step(&ask).await.check(0, "").text("deployment-id"), mended);
     stage.stop().await;
 }
 
