@@ -109,6 +109,16 @@ async fn wrong_arguments_write_outputs_all_the_same() {
     assert_eq!(output.output.status.code(), Some(2), "clap knows the steps");
 }
 
+#[tokio::test]
+async fn outputs_that_cannot_be_written_fail_a_step_that_would_have_succeeded() {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_argocd-orchestrator"));
+    command.env_clear().args(["step", "abort", "--deployment-id", "", "--server", "http://127.0.0.1:1"]);
+    let output = command.args(["--outputs", "/dev/null/outputs"]).output().await.unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("/dev/null/outputs/aborted cannot be written"), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_may_not_is_refused_before_anything_is_asked_for() {
     const TOKEN: &str = "the-canary-token-of-ci";
