@@ -277,7 +277,7 @@ fn steps_and_the_plugin_know_the_client_and_the_domain_alone() {
     let others = [
         "crate::adapters",
         "crate::app",
-        "crate::cli",
+        "crate::cli::",
         "crate::config",
         "crate::grpc",
         "crate::http",
