@@ -150,8 +150,8 @@ async fn what_takes_too_long_or_is_stopped_by_others_has_codes_of_its_own() {
     world.slow("web", Duration::from_secs(600));
     let stage = Stage::start(world).await;
     let id = stage.step(&TRIGGER).await.check(0, "deploys").text("deployment-id");
-    let late = ["monitor-sync-waves", "--deployment-id", &id, "--timeout", "1s"];
-    let late = stage.step(&late).await.check(13, "timed out after 1s");
+    let late = ["monitor-sync-waves", "--deployment-id", &id, "--timeout", "4s"];
+    let late = stage.step(&late).await.check(13, "timed out after 4s");
     assert!(late.text("message").contains("the deployment goes on"), "{}", late.text("message"));
     let stopped = ["abort", "--deployment-id", &id, "--reason", "it was a test"];
     let stopped = stage.step(&stopped).await.check(0, "is being stopped");
@@ -188,7 +188,7 @@ async fn a_plan_that_is_refused_was_not_let_through_the_gate() {
     world.config.approval.environments = vec!["production".parse().unwrap()];
     let stage = Stage::start(world).await;
     let id = stage.step(&TRIGGER).await.check(0, "deploys").text("deployment-id");
-    let waits = ["monitor-sync-waves", "--deployment-id", &id, "--timeout", "1s"];
+    let waits = ["monitor-sync-waves", "--deployment-id", &id, "--timeout", "4s"];
     stage.step(&waits).await.check(13, "awaiting-approval");
     let reason = Command::Reject { reason: "not on a friday".into() };
     command(&stage.world, &id.parse().unwrap(), reason).await.unwrap();
