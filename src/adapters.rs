@@ -2,6 +2,7 @@
 
 pub mod argocd;
 pub mod git;
+pub mod notify;
 pub mod otlp;
 pub mod probe;
 pub mod simulated;

@@ -24,6 +24,7 @@ pub mod graph;
 pub mod inline_values;
 pub mod intake;
 pub mod later;
+pub mod notify;
 pub mod receive;
 pub mod refs;
 pub mod traces;

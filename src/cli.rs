@@ -28,6 +28,7 @@ mod generate;
 mod graph;
 mod history;
 mod login;
+mod notify;
 mod output;
 mod parts;
 mod plan;
@@ -155,6 +156,8 @@ pub enum Command {
     Step(Box<step::Options>),
     /// Run steps for the agent of a workflow, as its executor plugin
     ExecutorPlugin(executor_plugin::Options),
+    /// Try out who is told what happens
+    Notify(notify::Options),
     /// Bring the database's schema up to date
     Migrate,
     /// Print the JSON Schema of values files
@@ -212,6 +215,7 @@ pub fn run(cli: Cli) -> ExitCode {
         | Command::Audit(_)
         | Command::Check(_)
         | Command::ExecutorPlugin(_)
+        | Command::Notify(_)
         | Command::Migrate => parts::block_on(in_runtime(common, command)),
     };
     outcome.unwrap_or_else(Failure::report).into()
@@ -242,6 +246,7 @@ async fn in_runtime(common: Common, command: Command) -> Result<Exit, Failure> {
         Command::Audit(options) => audit::run(&common, options).await,
         Command::Check(options) => check::run(&common, &options).await,
         Command::ExecutorPlugin(options) => executor_plugin::run(&common, options).await,
+        Command::Notify(options) => notify::run(&common, &options).await,
         Command::Migrate => parts::migrate(&common).await,
         Command::Plan(_)
         | Command::Graph(_)

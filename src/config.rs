@@ -24,6 +24,7 @@ pub mod health;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod notifications;
 pub mod oidc;
 pub mod rollouts;
 mod source;
@@ -34,6 +35,7 @@ pub use grpc::{Grpc, SenderCertificate, Token};
 pub use health::Microservices;
 pub use http::Http;
 pub use logging::Logging;
+pub use notifications::{NotificationTarget, Notifications};
 pub use source::{Source, Target};
 pub use tls::Tls;
 pub use tracing::Tracing;
@@ -52,6 +54,8 @@ pub struct Config {
     pub logging: Logging,
     /// Where traces are told.
     pub tracing: Tracing,
+    /// Who is told what happened to deployments.
+    pub notifications: Notifications,
     /// The repositories, and what their refs deploy.
     pub sources: Vec<Source>,
     /// How git is run.
@@ -82,6 +86,7 @@ impl Default for Config {
             http: None,
             logging: Logging::default(),
             tracing: Tracing::default(),
+            notifications: Notifications::default(),
             sources: Vec::new(),
             git: GitSettings::default(),
             helm: Helm::default(),
@@ -334,6 +339,16 @@ impl Config {
                 resolve(format!("http.webhooks.github[{}].secrets", webhook.source), secret)?;
             }
         }
+        for target in &mut self.notifications.targets {
+            let setting = |of: &str| format!("notifications.targets[{}].{of}", target.name);
+            resolve(setting("url"), &mut target.url)?;
+            if let Some(secret) = &mut target.secret {
+                resolve(setting("secret"), secret)?;
+            }
+            for (name, value) in &mut target.headers {
+                resolve(setting(&format!("headers[{name}]")), value)?;
+            }
+        }
         let oidc = self.http.as_mut().and_then(|http| http.oidc.as_mut());
         if let Some(secret) = oidc.and_then(|oidc| oidc.login.as_mut()?.client_secret.as_mut()) {
             resolve("http.oidc.login.client-secret".into(), secret)?;
@@ -361,6 +376,7 @@ impl Config {
         self.microservices.health_check.check(&self.cluster)?;
         self.logging.check()?;
         self.tracing.check()?;
+        self.notifications.check()?;
         if let Some(http) = &self.http {
             http.check(&self.sources)?;
         }

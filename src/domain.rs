@@ -8,7 +8,8 @@
 //! wants), [`graph`] (in which order), [`impact`] and [`plan`] (what a push touches), [`application`] and
 //! [`gate`] (what Argo CD shows, and what that proves), [`probe`] (what a service says of itself), [`deployment`]
 //! (the state machine), [`event`] (how a request arrives), [`manifest`] and [`removal`] (what is made in
-//! the cluster, and unmade), [`access`] (who may do what), [`check`] (whether a cluster is fit for it).
+//! the cluster, and unmade), [`access`] (who may do what), [`notification`] (who is told what), [`check`] (whether a cluster
+//! is fit for it).
 
 pub mod access;
 pub mod application;
@@ -28,6 +29,7 @@ pub mod impact;
 pub mod manifest;
 pub mod names;
 pub mod nearest;
+pub mod notification;
 pub mod plan;
 pub mod predict;
 pub mod preview;

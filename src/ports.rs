@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::sync::broadcast;
 
 use crate::domain::application::{Application, ApplicationSpec};
@@ -310,4 +311,36 @@ pub enum ObjectError {
     /// The object is wrong.
     #[error("{0}")]
     Invalid(String),
+}
+
+/// Whoever is told what happened: one place that takes messages.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Tells it once. The same message may come again, under the same id. `now` is when it is told.
+    async fn tell(&self, message: &Message, now: Timestamp) -> Result<(), NotifierError>;
+}
+
+/// Something to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its id, the same each time that it is told.
+    pub id: String,
+    /// What is said, as JSON.
+    pub body: String,
+}
+
+/// Why a message was not taken. No text has anything of the address in it, which may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotifierError {
+    /// It cannot be reached, or says that it may be later.
+    #[error("{reason}")]
+    Unavailable {
+        /// What was seen.
+        reason: String,
+        /// When it wants to be asked again at the earliest, from now on.
+        after: Option<Duration>,
+    },
+    /// It never will.
+    #[error("{0}")]
+    Refused(String),
 }

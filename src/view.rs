@@ -10,6 +10,7 @@ pub mod deployment;
 pub mod dry_run;
 pub mod event;
 pub mod health;
+pub mod notice;
 pub mod picture;
 pub mod rollback;
 pub mod run;

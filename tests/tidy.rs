@@ -273,6 +273,22 @@ fn the_edges_do_not_know_each_others_insides() {
 }
 
 #[test]
+fn steps_and_the_plugin_know_the_client_and_the_domain_alone() {
+    let others = [
+        "crate::adapters",
+        "crate::app",
+        "crate::cli::",
+        "crate::config",
+        "crate::grpc",
+        "crate::http",
+        "crate::store",
+        "crate::worker",
+    ];
+    let inside = |path: &str| path.starts_with("src/step") || path == "src/plugin.rs";
+    check("steps are a client's side", inside, &others, &[]);
+}
+
+#[test]
 fn only_main_and_the_command_line_print_exit_and_read_the_environment() {
     let words = [
         "println!",

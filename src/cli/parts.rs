@@ -10,13 +10,14 @@ use jiff::Timestamp;
 use super::{Command, Common, Exit, Failure, output};
 use crate::adapters::argocd::{self, ArgoCd, Hold, PerCustomer};
 use crate::adapters::git::{Git, GitSettings, Repository};
+use crate::adapters::notify::Hook;
 use crate::adapters::otlp::Otlp;
 use crate::adapters::probe::{self, HttpProbe};
 use crate::adapters::simulated::Simulated;
 use crate::adapters::simulated::script::Script;
-use crate::app::App;
+use crate::app::{App, notify};
 use crate::config::argo_cd::{ArgoCd as ArgoCdSettings, AutoSync};
-use crate::config::{Cluster, Config};
+use crate::config::{Cluster, Config, NotificationTarget};
 use crate::domain::manifest::Rules;
 use crate::domain::manifest::bundle::Layout;
 use crate::logging;
@@ -30,7 +31,8 @@ pub(super) fn config(common: &Common) -> Result<Config, Failure> {
 
 /// The configuration of a run that needs no secret: variables for them need not be set.
 pub(super) fn config_without_secrets(common: &Common) -> Result<Config, Failure> {
-    read_config(common, &|_| Some("not needed".to_owned()))
+    // A text that may stand in for any of them, an address among them.
+    read_config(common, &|_| Some("https://not-needed.invalid/".to_owned()))
 }
 
 fn read_config(common: &Common, variable: &dyn Fn(&str) -> Option<String>) -> Result<Config, Failure> {
@@ -147,6 +149,24 @@ pub(super) fn collector(config: &Config) -> Result<Option<Arc<dyn Collector>>, F
     let collector = Otlp::new(endpoint, &headers)
         .map_err(|error| Failure::new(Exit::InvalidInput, format!("tracing.otlp-endpoint: {error}")))?;
     Ok(Some(Arc::new(collector)))
+}
+
+/// Who is told what happened to deployments.
+pub(super) fn targets(config: &Config) -> Result<Vec<notify::Target>, Failure> {
+    let target = |settings: &NotificationTarget| {
+        let name = &settings.name;
+        let hook = Hook::new(&settings.settings()).map_err(|error| {
+            Failure::new(Exit::InvalidInput, format!("notifications.targets[{name}]: {error}"))
+        })?;
+        Ok(notify::Target {
+            name: name.clone(),
+            form: settings.form,
+            interest: settings.interest(),
+            template: settings.template.clone(),
+            notifier: Arc::new(hook),
+        })
+    };
+    config.notifications.targets.iter().map(target).collect()
 }
 
 /// The repositories of a configuration.

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Common, Exit, Failure, parts};
-use crate::app::{App, traces};
+use crate::app::{App, notify, traces};
 use crate::config::Http;
 use crate::{grpc, http, worker};
 
@@ -63,6 +63,8 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
         let ratio = app.config.tracing.sample_ratio;
         tokio::spawn(traces::tell(app.store.clone(), collector, ratio, stop.clone()));
     }
+    let (targets, link) = (parts::targets(&app.config)?, app.config.notifications.link.clone());
+    let notifying = tokio::spawn(notify::run(app.store.clone(), targets, link, stop.clone()));
     tokio::pin!(worker, trigger, web);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let ended = tokio::select! {
@@ -76,7 +78,7 @@ pub(super) async fn run(common: &Common, options: &Options) -> Result<Exit, Fail
     stop.cancel();
     match ended {
         Ok(()) => {
-            let finish = async { (worker.await, trigger.await, web.await) };
+            let finish = async { (worker.await, trigger.await, web.await, notifying.await) };
             if tokio::time::timeout(GRACE, finish).await.is_err() {
                 tracing::warn!("some calls did not end in time");
             }

@@ -128,6 +128,7 @@ pub(super) fn check(command: &Command) -> Result<(), Failure> {
         Command::Validate(_) => "validate",
         Command::Generate(_) => "generate",
         Command::Simulate(_) => "simulate",
+        Command::Notify(_) => "notify",
         Command::Migrate => "migrate",
         Command::Schema(_) => "schema",
         Command::Completion(_) => "completion",

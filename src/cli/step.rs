@@ -5,6 +5,7 @@
 
 mod files;
 mod image_tag;
+mod notify;
 mod standalone;
 
 use std::collections::BTreeMap;
@@ -209,21 +210,22 @@ fn in_runtime(common: &Common, request: &Request, standalone: bool, files: &File
         };
         tokio::select! {
             outcome = ended(common, request, standalone, files) => outcome,
-            _ = terminated.recv() => detached(request),
-            _ = tokio::signal::ctrl_c() => detached(request),
+            _ = terminated.recv() => detached(request, standalone),
+            _ = tokio::signal::ctrl_c() => detached(request, standalone),
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     outcome
 }
 
-/// What is said of a step that is told to end. What it asked for goes on.
-fn detached(request: &Request) -> Outcome {
+/// What is said of a step that is told to end. What it asked for goes on, where somebody is at work.
+fn detached(request: &Request, standalone: bool) -> Outcome {
     let what = match &request.deployment {
-        Which::One(id) => format!("; {id} goes on"),
-        Which::NotSaid | Which::Nothing => "; what was asked for goes on".to_owned(),
+        Which::One(id) => id.as_str(),
+        Which::NotSaid | Which::Nothing => "what was asked for",
     };
-    Fault::new(StepExit::Detached, format!("{} was told to end{what}", request.step)).into()
+    let how = if standalone { "goes on with the next step" } else { "goes on" };
+    Fault::new(StepExit::Detached, format!("{} was told to end; {what} {how}", request.step)).into()
 }
 
 async fn ended(common: &Common, request: &Request, standalone: bool, files: &Files) -> Outcome {
@@ -232,6 +234,9 @@ async fn ended(common: &Common, request: &Request, standalone: bool, files: &Fil
     }
     if request.step == Name::WriteImageTag {
         return image_tag::run(common, request).await.unwrap_or_else(Outcome::from);
+    }
+    if request.step == Name::NotifyCompletion {
+        return notify::run(common, request).await.unwrap_or_else(Outcome::from);
     }
     match steps(common, request).await {
         Ok(steps) => steps.run(request, |standing| files.tell(standing)).await,

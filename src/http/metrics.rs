@@ -87,6 +87,13 @@ struct ByCall {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByNotification {
+    target: String,
+    trigger: String,
+    outcome: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByTime {
     verb: &'static str,
     resource: &'static str,
@@ -143,6 +150,7 @@ mod tests {
     use super::*;
     use crate::domain::spread::Durations;
     use crate::ports::{ApiCalls, ApiTimes};
+    use crate::store::Notified;
 
     /// The type of each metric by its name, as it is documented.
     fn documented() -> BTreeMap<String, String> {
@@ -180,6 +188,12 @@ mod tests {
             blocked: [("turn", 1)].into(),
             longest: [((customer(), "turn"), 1.0)].into(),
             waited: [("turn", 1.0)].into(),
+            notified: vec![Notified {
+                target: "deployments".into(),
+                trigger: "failed".into(),
+                outcome: "delivered".into(),
+                count: 1,
+            }],
             calls: vec![ApiCalls { verb: "get", resource: "pods", outcome: "ok", count: 1 }],
             times: vec![ApiTimes { verb: "get", resource: "pods", took: Durations::new(&[1.0]).spread() }],
             ..Standing::default()

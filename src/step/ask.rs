@@ -116,11 +116,13 @@ async fn ask(client: &Client, mut wanted: Wanted, kind: Kind) -> Result<EventId,
         let Some(deployment) = client.event(&event).await?.deployments.into_iter().next() else {
             return Ok(event);
         };
-        if !is_again(&client.deployment(&deployment).await?, kind) {
+        let before = client.deployment(&deployment).await?;
+        if !is_again(&before, kind) {
             return Ok(event);
         }
         let again = format!("{id}/again/{deployment}");
-        if whole {
+        // What was refused may be right at another commit by now; what failed is tried at its own.
+        if whole && before.state != "rejected" {
             (event, known) = match retry(client, &deployment, &again).await? {
                 (Some(next), replayed) => (next, replayed),
                 // It was over a moment ago, and what is over stays so.
@@ -164,7 +166,7 @@ fn is_again(deployment: &DeploymentView, kind: Kind) -> bool {
     match kind {
         Kind::HealthCheck => over,
         Kind::Deployment | Kind::SyncWave | Kind::Rollback => {
-            matches!(deployment.state.as_str(), "failed" | "aborted")
+            matches!(deployment.state.as_str(), "failed" | "aborted" | "rejected")
         }
     }
 }

@@ -22,10 +22,10 @@ const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// How long a text may be that people write.
-const TEXT: usize = 1_000;
+const TEXT: usize = 4_096;
 
-/// How long the list of a workflow's failures may be.
-const FAILURES: usize = 64 << 10;
+/// How long the list of a workflow's failures may be; Linux takes no longer argument than half of it.
+const FAILURES: usize = 256 << 10;
 
 /// A deployment, as far as one is named.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

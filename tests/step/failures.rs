@@ -6,12 +6,13 @@ use argocd_orchestrator::adapters::simulated::script::{At, Fail, How};
 use argocd_orchestrator::config::Http;
 use argocd_orchestrator::config::http::AccessToken;
 use argocd_orchestrator::domain::access::{Customers, Grant, Role};
+use argocd_orchestrator::domain::deployment::Command;
 use serde_json::json;
 
 use crate::stage::{Stage, prepared};
 use crate::support::repo::values_file;
 use crate::support::web::sha256;
-use crate::support::world::World;
+use crate::support::world::{World, command};
 
 const TRIGGER: [&str; 3] = ["trigger-application-set", "--customer-id", "customer-a"];
 
@@ -80,8 +81,14 @@ async fn bad_input_is_told_with_its_remedy_and_outputs_have_their_defaults() {
     );
     stage.world.repo.commit();
     stage.step(&values).await.check(12, "did you mean `postgres`?");
-    let rejected = stage.step(&TRIGGER).await.check(12, "was rejected");
-    assert!(!rejected.text("deployment-id").is_empty());
+    let ask = [&TRIGGER[..], &["--workflow-uid", "u-1"]].concat();
+    let rejected = stage.step(&ask).await.check(12, "was rejected").text("deployment-id");
+    assert!(!rejected.is_empty());
+    // The same workflow may ask again once that is mended.
+    stage.world.repo.git(&["revert", "--no-edit", "HEAD"]);
+    let mended = stage.step(&ask).await.check(0, "4 services").text("deployment-id");
+    assert_ne!(mended, rejected);
+    assert_eq!(stage.step(&ask).await.check(0, "").text("deployment-id"), mended);
     stage.stop().await;
 }
 
@@ -100,6 +107,16 @@ async fn wrong_arguments_write_outputs_all_the_same() {
     check(&foreign, "plaintext to another machine").await;
     let output = prepared(&["trigger"]).ended().await;
     assert_eq!(output.output.status.code(), Some(2), "clap knows the steps");
+}
+
+#[tokio::test]
+async fn outputs_that_cannot_be_written_fail_a_step_that_would_have_succeeded() {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_argocd-orchestrator"));
+    command.env_clear().args(["step", "abort", "--deployment-id", "", "--server", "http://127.0.0.1:1"]);
+    let output = command.args(["--outputs", "/dev/null/outputs"]).output().await.unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("/dev/null/outputs/aborted cannot be written"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,8 +150,8 @@ async fn what_takes_too_long_or_is_stopped_by_others_has_codes_of_its_own() {
     world.slow("web", Duration::from_secs(600));
     let stage = Stage::start(world).await;
     let id = stage.step(&TRIGGER).await.check(0, "deploys").text("deployment-id");
-    let late = ["monitor-sync-waves", "--deployment-id", &id, "--timeout", "1s"];
-    let late = stage.step(&late).await.check(13, "timed out after 1s");
+    let late = ["monitor-sync-waves", "--deployment-id", &id, "--timeout", "4s"];
+    let late = stage.step(&late).await.check(13, "timed out after 4s");
     assert!(late.text("message").contains("the deployment goes on"), "{}", late.text("message"));
     let stopped = ["abort", "--deployment-id", &id, "--reason", "it was a test"];
     let stopped = stage.step(&stopped).await.check(0, "is being stopped");
@@ -142,5 +159,41 @@ async fn what_takes_too_long_or_is_stopped_by_others_has_codes_of_its_own() {
     let ended = stage.step(&["monitor-sync-waves", "--deployment-id", &id]).await.check(15, "it was a test");
     assert_eq!(ended.text("state"), "aborted");
     stage.step(&["abort", "--deployment-id", &id]).await.check(0, "nothing to abort");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wave_that_failed_is_asked_for_again_and_nothing_but_that_wave() {
+    let mut world = World::new(&["customer-a"]);
+    world.fail("web", Fail { attempts: Some(2), ..Fail::always(How::SyncFailed) });
+    let stage = Stage::start(world).await;
+    for wave in ["1", "2"] {
+        let ask = [&TRIGGER[..], &["--workflow-uid", "u-1", "--wave", wave]].concat();
+        let id = stage.step(&ask).await.check(0, "deploys").text("deployment-id");
+        stage.step(&["monitor-sync-waves", "--deployment-id", &id]).await.check(0, "succeeded");
+    }
+    let ask = [&TRIGGER[..], &["--workflow-uid", "u-1", "--wave", "3"]].concat();
+    let first = stage.step(&ask).await.check(0, "deploys").text("deployment-id");
+    stage.step(&["monitor-sync-waves", "--deployment-id", &first]).await.check(11, "web (wave 3): ");
+    let second = stage.step(&ask).await.check(0, "1 service").text("deployment-id");
+    assert_ne!(second, first);
+    stage.step(&["monitor-sync-waves", "--deployment-id", &second]).await.check(0, "succeeded");
+    assert_eq!(stage.step(&ask).await.check(0, "").text("deployment-id"), second);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_refused_was_not_let_through_the_gate() {
+    let mut world = World::new(&["customer-a"]);
+    world.config.approval.environments = vec!["production".parse().unwrap()];
+    let stage = Stage::start(world).await;
+    let id = stage.step(&TRIGGER).await.check(0, "deploys").text("deployment-id");
+    let waits = ["monitor-sync-waves", "--deployment-id", &id, "--timeout", "4s"];
+    stage.step(&waits).await.check(13, "awaiting-approval");
+    let reason = Command::Reject { reason: "not on a friday".into() };
+    command(&stage.world, &id.parse().unwrap(), reason).await.unwrap();
+    let refused =
+        stage.step(&["monitor-sync-waves", "--deployment-id", &id]).await.check(11, "not on a friday");
+    assert_eq!(refused.text("state"), "rejected");
     stage.stop().await;
 }

@@ -9,6 +9,7 @@ mod support;
 mod alone;
 mod cluster;
 mod failures;
+mod notify;
 mod pipeline;
 mod plugin;
 mod stage;

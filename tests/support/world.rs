@@ -103,7 +103,8 @@ impl World {
             ssh_key: None,
             known_hosts: None,
         });
-        let git = Git::new(GitSettings::new(self.config.data_dir.join("git"), "no-ssh"), repositories).unwrap();
+        let git =
+            Git::new(GitSettings::new(self.config.data_dir.join("git"), "no-ssh"), repositories).unwrap();
         let cluster = Arc::new(self.cluster().await);
         let app = App {
             store,

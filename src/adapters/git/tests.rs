@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod commit;
 mod revert;
 
 /// A repository as somebody else has it, and a [`Git`] that reads it.

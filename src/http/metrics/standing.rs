@@ -10,12 +10,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::spread::{Counted, CountedCalls};
-use super::{ByBlocker, ByCall, ByCustomer, ByCustomerAndBlocker, Meters, PREFIX};
+use super::{ByBlocker, ByCall, ByCustomer, ByCustomerAndBlocker, ByNotification, Meters, PREFIX};
 use crate::domain::deployment::Deployment;
 use crate::http::problem::Problem;
 use crate::http::{Server, page};
 use crate::ports::{ApiCalls, ApiTimes};
-use crate::store::{Stats, StoreError, Waiting};
+use crate::store::{Notified, Stats, StoreError, Waiting};
 
 /// How things stand.
 #[derive(Debug, Default)]
@@ -36,6 +36,8 @@ pub(super) struct Standing {
     /// How long the oldest event waits, in seconds.
     pub(super) oldest_event: f64,
     pub(super) stats: Stats,
+    /// What became of notifications.
+    pub(super) notified: Vec<Notified>,
     pub(super) calls: Vec<ApiCalls>,
     pub(super) times: Vec<ApiTimes>,
 }
@@ -62,6 +64,7 @@ impl Standing {
         standing.leads = leads(server).await?;
         standing.waiting = store.waiting().await?;
         standing.oldest_event = standing.waiting.oldest_event.map_or(0.0, |at| since(at, now));
+        standing.notified = store.notified().await?;
         standing.stats = store.stats();
         standing.calls = server.app.cluster.calls();
         standing.times = server.app.cluster.times();
@@ -85,6 +88,7 @@ impl Standing {
         let mut registry = Registry::with_prefix(PREFIX);
         self.register_services(&mut registry);
         self.register_queues(&mut registry);
+        self.register_notified(&mut registry);
         self.register_calls(&mut registry);
         let help = "How long requests to the Kubernetes API took until the answer began";
         registry.register_with_unit(
@@ -157,6 +161,17 @@ impl Standing {
             "Writes that wait for the next commit",
             gauge(stats.queued as u64),
         );
+    }
+
+    fn register_notified(&self, registry: &mut Registry) {
+        let notified: Family<ByNotification, Counter> = Family::default();
+        for Notified { target, trigger, outcome, count } in &self.notified {
+            let labels =
+                ByNotification { target: target.clone(), trigger: trigger.clone(), outcome: outcome.clone() };
+            notified.get_or_create(&labels).inc_by(*count);
+        }
+        let help = "Notifications, by what became of them, since the database was made";
+        registry.register("notifications", help, notified);
     }
 
     fn register_calls(&self, registry: &mut Registry) {
