@@ -281,16 +281,7 @@ fn text(report: &Report) -> String {
 
 /// What was found, with where, in one line.
 fn line(finding: &Finding) -> String {
-    let text = match &finding.place {
-        None => finding.text.clone(),
-        // It says itself where.
-        Some(place) if finding.text.starts_with(&place.object) => finding.text.clone(),
-        Some(place) => {
-            let value = place.value.as_ref().map(|value| format!(" ({value})")).unwrap_or_default();
-            format!("{} {}{value}: {}", place.object, place.field, finding.text)
-        }
-    };
-    output::plain(&text)
+    output::plain(&finding.to_string())
 }
 
 fn sign(level: Level) -> (&'static str, Style) {

@@ -3,6 +3,8 @@
 //! Others read the cluster; here facts become [`Finding`]s. Each module has the facts of one matter and a function
 //! `findings` that judges them. What has to be so, and why, is in `docs/check.md`, by the ids of [`Check`].
 
+use std::fmt;
+
 use serde::Serialize;
 
 pub mod argo_cd;
@@ -155,6 +157,20 @@ pub struct Finding {
     /// What to do; none where nothing has to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+}
+
+impl fmt::Display for Finding {
+    /// Where, and how it is; without what to do.
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            // A text that begins with the object says itself where.
+            Some(place) if !self.text.starts_with(&place.object) => {
+                let value = place.value.as_ref().map(|value| format!(" ({value})")).unwrap_or_default();
+                write!(to, "{} {}{value}: {}", place.object, place.field, self.text)
+            }
+            Some(_) | None => to.write_str(&self.text),
+        }
+    }
 }
 
 impl Finding {

@@ -1,11 +1,15 @@
 //! Steps that look at a cluster: whether Argo Events is set up, and whether the orchestrator runs there. They apply
 //! nothing but what they are given.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::manifests::{EVENT_BUS, EVENT_SOURCE, SENSOR, STATEFUL_SET};
 use super::{Fault, Memory, Outcome, Request, Standing, StepExit, Turn};
 use crate::client::Client;
+use crate::domain::check::events::{self, ArgoEvents};
+use crate::domain::check::{Level, Listed};
 use crate::domain::names::Namespace;
 use crate::ports::{ObjectError, Objects};
 
@@ -39,6 +43,8 @@ enum Verdict {
     NotYet(String),
     /// Something is not there, and will not come by itself.
     Missing(String),
+    /// Something is there, and is wrong.
+    Wrong(String),
 }
 
 impl Verdict {
@@ -48,6 +54,7 @@ impl Verdict {
             Self::Fine(said) => Turn::Over(Outcome::done(said)),
             Self::NotYet(said) => Turn::Waiting(Standing::waiting(said)),
             Self::Missing(said) if memory.applied.is_some() => Turn::Waiting(Standing::waiting(said)),
+            Self::Wrong(said) => Turn::Over(Outcome::new(StepExit::Refused, said)),
             Self::Missing(said) => {
                 Turn::Over(Outcome::new(StepExit::Refused, format!("{said}; --apply FILE applies manifests")))
             }
@@ -68,7 +75,12 @@ pub(super) async fn argo_events(
         cluster.list(&EVENT_SOURCE, &namespace).await?,
         cluster.list(&SENSOR, &namespace).await?,
     );
-    let verdict = verify_argo_events(&namespace, &buses, &sources, &sensors);
+    let verdict = match verify_argo_events(&namespace, &buses, &sources, &sensors) {
+        Verdict::Fine(said) => {
+            settings(&namespace, buses, sources, sensors).map_or(Verdict::Fine(said), Verdict::Wrong)
+        }
+        other => other,
+    };
     Ok(changed(verdict.turn(memory), memory))
 }
 
@@ -159,6 +171,27 @@ fn verify_argo_events(
             sensors.len()
         )),
     }
+}
+
+/// What `check` finds wrong first, with what to do: settings that lose events, a token that nobody has set.
+fn settings(
+    namespace: &Namespace,
+    buses: Vec<Value>,
+    sources: Vec<Value>,
+    sensors: Vec<Value>,
+) -> Option<String> {
+    let listed = |objects| Listed::Objects { objects, more: false };
+    let facts = ArgoEvents {
+        namespace: namespace.to_string(),
+        buses: listed(buses),
+        sources: listed(sources),
+        sensors: listed(sensors),
+        // Before the orchestrator is deployed there is nothing to reach.
+        targets: BTreeMap::new(),
+    };
+    let wrong = events::findings(&facts).into_iter().find(|finding| finding.level == Level::Wrong)?;
+    let remedy = wrong.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    Some(format!("{wrong}{remedy}"))
 }
 
 /// The first condition of an object that is not true; none where all are.
@@ -262,10 +295,33 @@ mod tests {
             let found = match verify_argo_events(&"ns".parse().unwrap(), &buses, &sources, &sensors) {
                 Fine(said) => format!("fine: {said}"),
                 NotYet(said) => format!("not yet: {said}"),
-                Missing(said) => format!("missing: {said}"),
+                Missing(said) | Verdict::Wrong(said) => format!("missing: {said}"),
             };
             assert!(found.starts_with(expected), "{found:?} is not {expected:?}");
         }
+    }
+
+    #[test]
+    fn a_sensor_that_loses_events_is_refused_with_what_to_do() {
+        let read = |text: &str| -> Vec<Value> {
+            let mut found: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+            for object in &mut found {
+                object["status"] = json!({"conditions": [{"type": "Deployed", "status": "True"}]});
+            }
+            found
+        };
+        let buses = read(include_str!("../../argo-events/eventbus.yaml"));
+        let sources = read(include_str!("../../argo-events/eventsource.yaml"));
+        let sensors = include_str!("../../argo-events/sensor.yaml");
+        let found = |sensors: &str| {
+            settings(&"argo-events".parse().unwrap(), buses.clone(), sources.clone(), read(sensors))
+        };
+        // As it is in the repository it has no token yet.
+        assert!(found(sensors).is_some_and(|said| said.contains("token")), "{:?}", found(sensors));
+        let set = sensors.replace("set-by-an-overlay", "a-token");
+        assert_eq!(found(&set), None);
+        let loses = set.replacen("atLeastOnce: true", "atLeastOnce: false", 1);
+        assert!(found(&loses).is_some_and(|said| said.contains("atLeastOnce: true")), "{:?}", found(&loses));
     }
 
     #[test]
