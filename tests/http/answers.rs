@@ -69,6 +69,7 @@ async fn every_answer_of_a_server_is_understood() {
     let health = client.health().await.unwrap();
     assert!(health.date.is_some() && health.parts.values().all(|works| *works), "{health:?}");
     assert!(health.parts.contains_key("reads") && health.parts.contains_key("writes"), "{health:?}");
+    client.ready().await.unwrap();
     let version = client.status().await.unwrap().version;
     assert_eq!(version, env!("CARGO_PKG_VERSION"));
     let planned = client.plan(&Wanted::of(A.parse().unwrap()), None).await.unwrap();
