@@ -289,6 +289,8 @@ def customer_pods(stack, options):
         status = application["status"]
         shown = (status["health"]["status"], status["sync"]["status"], status["sync"]["revision"])
         check(shown == ("Healthy", "Synced", payload["after"]), f"{application['metadata']['name']} is {shown}")
+    # What runs here is right by our own account: rights, Sensors, conflicts.
+    run(options.program, "check", "--as-service-account", "argocd-orchestrator/argocd-orchestrator", "--wait", "30s")
     return {"services": len(ready), "took_s": seconds(deployment), **to_operation(stack, options.single)}
 
 
@@ -412,7 +414,7 @@ def length(text):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/test-argo-events.sh")
-    parser.add_argument("--program", help=argparse.SUPPRESS)
+    parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--server", choices=("host", "pod"), default="host", help="where the server runs (%(default)s)")
     parser.add_argument("--cluster", choices=("simulated", "argo-cd"), default="simulated",
                         help="what it drives; a real Argo CD only from its pod (%(default)s)")
@@ -423,6 +425,7 @@ def main():
     parser.add_argument("--single", type=int, default=100, help="pushes that are timed (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="leave the manifests on the cluster")
     options = parser.parse_args()
+    options.program = os.path.abspath(options.program)
     argo_cd = options.cluster == "argo-cd"
     if argo_cd and options.server == "host":
         parser.error("--cluster=argo-cd needs --server=pod")
@@ -435,8 +438,7 @@ def main():
             stack = Stack(folder, lambda *its: Pod(*its, argo_cd), IN_POD)
         else:
             remove_pod()
-            program = os.path.abspath(options.program)
-            stack = Stack(folder, lambda folder, repository: Server(folder, program, repository))
+            stack = Stack(folder, lambda folder, repository: Server(folder, options.program, repository))
         # First of all: where another run has its address, that run's manifests stay as they are.
         stack.server.start()
         try:

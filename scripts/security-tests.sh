@@ -2,11 +2,12 @@
 # Attacks, the tests that make them, and how those ended.
 #
 #   scripts/security-tests.sh [--scenario=NAME] [--list]
-#   scripts/security-tests.sh --scan=dependency-vulnerabilities|code-security
+#   scripts/security-tests.sh --scan=dependency-vulnerabilities|code-security|container-vulnerabilities
 #
 # Scans: `dependency-vulnerabilities` asks cargo-deny for advisories about what is built in (fetched from the network),
 # and for banned crates, licences and sources; `code-security` runs the lints (unsafe code is forbidden) and the rules of
-# tests/tidy.rs.
+# tests/tidy.rs; `container-vulnerabilities` builds the image (scripts/build-image.sh) and has trivy or grype, whichever is
+# installed, look for known vulnerabilities in it.
 # Scenarios: authentication, authorization, webhook-validation, secrets-management, input, network. Without one all of
 # them run. A test that is named here and not found counts as failed. Exits 0 if every attack was repelled, 1 if not,
 # 2 for wrong arguments. Needs cargo and git.
@@ -14,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scenarios=(authentication authorization webhook-validation secrets-management input network)
-scans=(dependency-vulnerabilities code-security)
+scans=(dependency-vulnerabilities code-security container-vulnerabilities)
 wanted=
 list=
 usage() {
@@ -33,6 +34,17 @@ for argument in "$@"; do
     --scan=code-security)
       cargo clippy --locked --all-targets -- -D warnings
       exec cargo test --locked --test tidy
+      ;;
+    --scan=container-vulnerabilities)
+      scanner=$(command -v trivy || command -v grype) || { echo "trivy or grype has to be installed" >&2; exit 1; }
+      archive=$(mktemp -u --suffix=.tar)
+      trap 'rm -f "$archive"' EXIT
+      scripts/build-image.sh --archive="$archive"
+      case $scanner in
+        *trivy) trivy image --input "$archive" --severity HIGH,CRITICAL --ignore-unfixed --exit-code 1 ;;
+        *grype) grype "docker-archive:$archive" --only-fixed --fail-on high ;;
+      esac
+      exit
       ;;
     --scan=*) usage "unknown scan: ${argument#*=}" ;;
     --list) list=yes ;;
