@@ -109,10 +109,15 @@ impl Stage {
     }
 }
 
-fn object(kind: &str, name: &str) -> String {
-    format!(
-        "apiVersion: argoproj.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{a: 1}}\n---\n"
-    )
+/// What is in argo-events/, with this token of the Sensor.
+fn manifests(token: &str) -> String {
+    let sensor = include_str!("../../argo-events/sensor.yaml").replace("set-by-an-overlay", token);
+    [
+        include_str!("../../argo-events/eventbus.yaml"),
+        include_str!("../../argo-events/eventsource.yaml"),
+        &sensor,
+    ]
+    .join("\n---\n")
 }
 
 #[tokio::test]
@@ -123,23 +128,27 @@ async fn argo_events_is_looked_at_and_set_up_only_where_that_is_asked_for() {
     assert_eq!(missing.text("changed"), "false");
     assert!(stage.cluster.lock().unwrap().applied.is_empty());
 
-    let all = object("EventBus", "default") + &object("EventSource", "github") + &object("Sensor", "push");
-    let file = stage.file(&all);
+    // What is there and loses events, or has a token that nobody set, is not set up.
+    let file = stage.file(&manifests("set-by-an-overlay"));
+    stage.step(&["setup-argo-events", "--apply", &file]).await.check(17, "token");
+    stage.cluster.lock().unwrap().applied.clear();
+
+    let file = stage.file(&manifests("a-token"));
     let apply = [&verify[..], &["--apply", &file]].concat();
     let applied = stage.step(&apply).await.check(0, "Argo Events is set up in argo-events");
     assert_eq!(applied.text("changed"), "true");
     {
         let cluster = stage.cluster.lock().unwrap();
-        assert_eq!(cluster.applied.len(), 3);
+        assert_eq!(cluster.applied.len(), 5);
         let first = &cluster.applied[0];
         let path = "/apis/argoproj.io/v1alpha1/namespaces/argo-events/eventbus/default?";
         assert!(first.starts_with(path) && first.contains("fieldManager=argocd-orchestrator"), "{first}");
         assert!(!first.contains("force=true"), "{first}");
     }
     assert_eq!(stage.step(&apply).await.check(0, "set up").text("changed"), "false");
-    stage.step(&verify).await.check(0, "1 EventBus, 1 EventSource, 1 Sensor");
+    stage.step(&verify).await.check(0, "1 EventBus, 3 EventSource, 1 Sensor");
 
-    let path = "/apis/argoproj.io/v1alpha1/namespaces/argo-events/sensors/push".to_owned();
+    let path = "/apis/argoproj.io/v1alpha1/namespaces/argo-events/sensors/orchestrator-push".to_owned();
     for (code, message, exit, said) in [
         (409, "conflict with kubectl", 17, "--force-conflicts takes the fields over"),
         (403, "sensors is forbidden", 17, "ServiceAccount needs a Role"),
