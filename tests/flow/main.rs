@@ -11,6 +11,7 @@ mod checks;
 mod commands;
 mod failures;
 mod newer;
+mod notifications;
 mod pushes;
 mod refs;
 mod restart;
