@@ -1,8 +1,8 @@
 //! Notifications: telling people what happened to a deployment, where they are.
 //!
 //! [`send_all`] tells at once, within bounds, whoever is to be told of one notice: a step of a workflow does so. [`run`]
-//! does it for a server: what happened is read in the store's own order ([`follow`]), who is to be told is kept in the
-//! same transaction as how far that is, and each target is told on its own until it takes the message ([`deliver`]).
+//! does it for a server: what happened is read in the store's own order (`follow`), who is to be told is kept in the same
+//! transaction as how far that is, and each target is told on its own until it takes the message (`deliver`).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -30,6 +30,12 @@ impl Notice {
         let rolled_back = &story.review.rollback_order;
         let began = view.started_at.unwrap_or(view.created_at);
         let over = view.ended_at.map(|ended| ended.duration_since(began).as_secs_f64().max(0.0));
+        let rollback_failures = services().filter(|service| service.state == "rollback-failed").count();
+        // Turned around, and all that was advanced had nothing to go back to.
+        let trigger = match trigger {
+            Trigger::RolledBack if rolled_back.is_empty() && rollback_failures == 0 => Trigger::Failed,
+            other => other,
+        };
         let notice = Self {
             state: view.state.clone(),
             deployment: Some(view.id.to_string()),
@@ -46,7 +52,7 @@ impl Notice {
             waves: waves(view, &story.review.waves),
             rolled_back: rolled_back.iter().take(MOST).cloned().collect(),
             rolled_back_total: rolled_back.len(),
-            rollback_failures: services().filter(|service| service.state == "rollback-failed").count(),
+            rollback_failures,
             link: base.map(|base| link(base, view.id.as_str())),
             ..Self::new(trigger, at, view.customer.as_str(), view.environment.as_str())
         };

@@ -104,14 +104,8 @@ impl<'a> Follower<'a> {
                 let (customer, environment) = (row.customer.as_str(), row.environment.as_str());
                 row.seq > place && target.interest.covers(trigger, customer, environment)
             };
-            let names: Vec<_> = self
-                .targets
-                .iter()
-                .map(|(target, _)| target)
-                .filter(wants)
-                .map(|target| &target.name)
-                .collect();
-            if names.is_empty() {
+            let wanted: Vec<_> = self.targets.iter().map(|(target, _)| target).filter(wants).collect();
+            if wanted.is_empty() {
                 continue;
             }
             if past.is_none() {
@@ -122,7 +116,9 @@ impl<'a> Follower<'a> {
                 continue;
             }
             let notice = past.notice(trigger, row, self.link);
-            found.extend(names.into_iter().map(|name| (name.clone(), notice.clone())));
+            // What is said may be less: a rollback that had nothing to take back is a failure.
+            let wanted = wanted.into_iter().filter(|target| target.interest.wants(&notice));
+            found.extend(wanted.map(|target| (target.name.clone(), notice.clone())));
         }
         Ok(found)
     }
