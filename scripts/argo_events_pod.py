@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 
-from argo_events_stack import CLUSTER_RUN, HOST, NAME, SECRETS, TOKEN, Server, check, run, until
+from argo_events_stack import CLUSTER_RUN, HOST, NAME, TOKEN, Server, check, run, until
 from git_server import GitServer
 
 NAMESPACE = "argocd-orchestrator"
@@ -20,6 +20,8 @@ def kubectl(*arguments, stdin=None):
 
 class Pod(Server):
     """The server in its pod; killed, it is made anew on the same volume."""
+
+    in_pod = True
 
     def __init__(self, folder, repository, argo_cd):
         self.argo_cd = argo_cd

@@ -144,6 +144,16 @@ class Server:
         self.context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
         self.process = None
 
+    in_pod = False
+
+    def change(self, how):
+        """Changes the configuration; it holds from the next start on."""
+        with open(f"{self.folder}/config.yaml") as file:
+            settings = json.load(file)
+        how(settings)
+        with open(f"{self.folder}/config.yaml", "w") as file:
+            json.dump(settings, file)
+
     def settings(self):
         sha256 = lambda text: hashlib.sha256(text.encode()).hexdigest()
         tls = {"certificate": f"{self.folder}/tls.crt", "key": f"{self.folder}/tls.key"}

@@ -8,11 +8,8 @@ import json
 import os
 import random
 import re
-import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
 import uuid
@@ -20,10 +17,7 @@ import uuid
 from argo_events_pod import Pod
 from argo_events_pod import remove as remove_pod
 from argo_events_stack import IN_POD, Failed, Server, Stack, check, identity, kubectl, restart_nats, run, until
-
-# Of the first wave: nothing but the customer's shared part has to be proved healthy before it.
-TIMED = "config-server"
-
+from argo_events_times import single, to_operation
 
 def github_webhook(stack, options):
     server, repository = stack.server, stack.repository
@@ -173,29 +167,6 @@ def event_processing(stack, options):
             **single(stack, options.single)}
 
 
-def single(stack, count):
-    """From the EventSource's 200 to the stored event."""
-    # The connection is there after the first one.
-    stack.server.settled(stack.pushed(stack.repository.commit()))
-    answered = {}
-    for _ in range(count):
-        payload, began = stack.repository.commit(), time.time()
-        delivery = stack.pushed(payload)
-        answered[delivery] = (began, time.time())
-        newest = lambda: stack.server.get("/api/v1/events?limit=5")["items"]
-        until(f"{delivery} is stored", lambda: delivery in map(identity, newest()), 60)
-    taken = {"stored_after_post": [], "stored_after_200": []}
-    for event in stack.server.events():
-        if identity(event) in answered:
-            stored = datetime.datetime.fromisoformat(event["received_at"]).timestamp()
-            for times, since in zip(taken.values(), answered[identity(event)]):
-                times.append((stored - since) * 1000)
-    found = {"single": count}
-    for name, times in taken.items():
-        found |= spread(name, times)
-    return found
-
-
 def retry_strategies(stack, options):
     server, repository = stack.server, stack.repository
     based(stack)
@@ -245,6 +216,39 @@ def retry_strategies(stack, options):
             **dead_letter(stack)}
 
 
+def lost_push(stack, options):
+    """A push that finds no EventSource, which GitHub does not repeat: the server finds the commit by itself."""
+    server, repository = stack.server, stack.repository
+    check(not server.in_pod, "only with --server=host")
+    based(stack)
+    server.stop()
+    server.change(lambda settings: settings["sources"][0].update(poll="10s"))
+    server.start()
+    deployments = kubectl("get", "deployments", "-l", "eventsource-name=github", "-o", "name")
+    kubectl("scale", deployments, "--replicas=0")
+    until("the EventSource is gone", lambda: not json.loads(kubectl(
+        "get", "pods", "-l", "eventsource-name=github", "-o", "json"))["items"], 60)
+    payload, delivery = repository.commit(), str(uuid.uuid4())
+    check(stack.push(payload, delivery) == 0, "somebody takes a push, and there is no EventSource")
+    began = time.monotonic()
+    until("the commit is deployed", lambda: server.place()["deployed"]["revision"] == payload["after"], 120)
+    took = time.monotonic() - began
+    check(not server.event(delivery), "the push came by the sensor")
+    kubectl("scale", deployments, "--replicas=1")
+    stack.running(5)
+    # Told after all, as somebody does by hand at GitHub: nothing more happens.
+    made = len(server.all("/api/v1/deployments"))
+    until("the EventSource takes it", lambda: stack.push(payload, delivery) == 200, 60)
+    found = until("the push arrives", lambda: server.event(delivery) or [
+        event for event in server.events() if event["request"]["trigger"].get("after") == payload["after"]], 60)
+    server.quiet()
+    check(found and len(server.all("/api/v1/deployments")) == made, "what was found is deployed once more")
+    server.stop()
+    server.change(lambda settings: settings["sources"][0].update(poll="0s"))
+    server.start()
+    return {"found_and_deployed_after_s": round(took, 1)}
+
+
 def rate_limiting(stack, options):
     """A Sensor that may trigger twice a second: what arrives faster waits on the bus."""
     based(stack)
@@ -292,42 +296,6 @@ def customer_pods(stack, options):
     # What runs here is right by our own account: rights, Sensors, conflicts.
     run(options.program, "check", "--as-service-account", "argocd-orchestrator/argocd-orchestrator", "--wait", "30s")
     return {"services": len(ready), "took_s": seconds(deployment), **to_operation(stack, options.single)}
-
-
-def to_operation(stack, count):
-    """From the EventSource's 200 to the first request for a sync that Argo CD's API shows."""
-    watch = subprocess.Popen(
-        ["kubectl", "get", "--raw", "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications?watch=1"],
-        stdout=subprocess.PIPE, text=True)
-    seen = {}
-
-    def follow():
-        for line in watch.stdout:
-            found = json.loads(line)["object"].get("operation")
-            if found and found.get("sync", {}).get("revision"):
-                seen.setdefault(found["sync"]["revision"], time.time())
-
-    threading.Thread(target=follow, daemon=True).start()
-    stored, requested = [], []
-    try:
-        for _ in range(count):
-            payload = stack.repository.commit(TIMED)
-            delivery = stack.pushed(payload)
-            answered = time.time()
-            event, _ = stack.server.over(delivery)
-            taken = datetime.datetime.fromisoformat(event["received_at"]).timestamp()
-            until("an operation is seen", lambda: payload["after"] in seen, 10)
-            stored.append((taken - answered) * 1000)
-            requested.append((seen[payload["after"]] - answered) * 1000)
-    finally:
-        watch.kill()
-    return {"single": count, **spread("stored_after_200", stored), **spread("operation_after_200", requested)}
-
-
-def spread(name, times):
-    times = sorted(times)
-    return {f"{name}_median_ms": round(statistics.median(times), 1),
-            f"{name}_p99_ms": round(times[min(len(times) - 1, int(len(times) * 0.99))], 1)}
 
 
 def taken_push(stack):
@@ -398,6 +366,7 @@ SCENARIOS = {
     "health-check-event": health_check_event,
     "rollback-trigger": rollback_trigger,
     "event-processing": event_processing,
+    "lost-push": lost_push,
     "rate-limiting": rate_limiting,
     "retry-strategies": retry_strategies,
     "customer-pods": customer_pods,
@@ -431,7 +400,9 @@ def main():
         parser.error("--cluster=argo-cd needs --server=pod")
     if options.scenario == "customer-pods" and not argo_cd:
         parser.error("customer-pods needs --server=pod --cluster=argo-cd")
-    scenarios = [name for name in SCENARIOS if name != "customer-pods" or argo_cd]
+    left_out = {"lost-push"} if options.server == "pod" else set()
+    left_out |= set() if argo_cd else {"customer-pods"}
+    scenarios = [name for name in SCENARIOS if name not in left_out]
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         if options.server == "pod":

@@ -14,6 +14,7 @@
 #   rollback-trigger    somebody takes a customer back
 #   event-processing    200 pushes in a burst, with the Sensor's pod killed meanwhile, are a few deployments, and each is
 #                       accounted for; a malformed one does not hold back the next; times of 100 single ones
+#   lost-push           only with --server=host: a push that no EventSource took is found by the look at the refs, once
 #   rate-limiting       a Sensor with a rateLimit: what arrives faster waits on the bus
 #   retry-strategies    the server is killed again and again, then away for --down (15 s), then NATS is killed, while
 #                       events of all kinds arrive: nothing is lost, nothing happens twice; what is left after all
