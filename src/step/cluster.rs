@@ -79,7 +79,7 @@ pub(super) async fn argo_events(
         Verdict::Fine(said) => {
             settings(&namespace, buses, sources, sensors).map_or(Verdict::Fine(said), Verdict::Wrong)
         }
-        other => other,
+        open @ (Verdict::NotYet(_) | Verdict::Missing(_) | Verdict::Wrong(_)) => open,
     };
     Ok(changed(verdict.turn(memory), memory))
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Once;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
@@ -17,6 +17,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a reader waits for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// The pause between two attempts at what SQLite does not wait for.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Takes the lock for writing at once: a transaction that began by reading could not get it later.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -139,7 +142,7 @@ async fn tune(connection: &mut AnyConnection, busy_timeout: Duration) -> Result<
     let timeout = i64::try_from(busy_timeout.as_millis()).unwrap_or(i64::MAX).min(i64::from(i32::MAX));
     let set_timeout = sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {timeout}"));
     sqlx::query(set_timeout).execute(&mut *connection).await?;
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await?;
+    let mode = with_log(connection, busy_timeout).await?;
     if mode != "wal" {
         return Err(StoreError::Unavailable(format!(
             "its file system cannot keep a write-ahead log (journal mode is {mode})"
@@ -160,6 +163,19 @@ async fn tune(connection: &mut AnyConnection, busy_timeout: Duration) -> Result<
         }
     }
     Ok(())
+}
+
+/// Switches to the write-ahead log; answers the mode. Of those who do so for a new database at once one succeeds, and
+/// SQLite lets the others not wait by itself.
+async fn with_log(connection: &mut AnyConnection, busy_timeout: Duration) -> Result<String, StoreError> {
+    let until = Instant::now() + busy_timeout;
+    loop {
+        let switched = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await;
+        match switched.map_err(StoreError::from) {
+            Err(StoreError::Locked) if Instant::now() < until => tokio::time::sleep(AGAIN).await,
+            switched => return switched,
+        }
+    }
 }
 
 async fn tune_reader(connection: &mut AnyConnection, busy_timeout: Duration) -> Result<(), StoreError> {

@@ -32,10 +32,8 @@ impl Notice {
         let over = view.ended_at.map(|ended| ended.duration_since(began).as_secs_f64().max(0.0));
         let rollback_failures = services().filter(|service| service.state == "rollback-failed").count();
         // Turned around, and all that was advanced had nothing to go back to.
-        let trigger = match trigger {
-            Trigger::RolledBack if rolled_back.is_empty() && rollback_failures == 0 => Trigger::Failed,
-            other => other,
-        };
+        let nothing_back = rolled_back.is_empty() && rollback_failures == 0;
+        let trigger = if trigger == Trigger::RolledBack && nothing_back { Trigger::Failed } else { trigger };
         let notice = Self {
             state: view.state.clone(),
             deployment: Some(view.id.to_string()),
