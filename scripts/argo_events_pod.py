@@ -119,8 +119,11 @@ class Pod(Server):
 
     def close(self, keep):
         self.git.shutdown()
-        if not keep:
-            remove()
+        if keep:
+            return
+        remove()
+        if self.argo_cd:
+            run("scripts/clean-test-data.sh")
 
 
 def process_of(uid):
